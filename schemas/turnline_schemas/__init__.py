@@ -1,0 +1,1 @@
+"""Models of everything that Turnline puts on a wire.  Imports pydantic and nothing else."""
