@@ -235,7 +235,10 @@ class Event(WireModel):
     def to_json(self) -> str:
         """Return the envelope as it stands in the log and on the channel."""
         return json.dumps(
-            {**self.model_dump(mode="json", exclude={"data"}), "data": self.data.model_dump(mode="json")},
+            {
+                **self.model_dump(mode="json", exclude={"data"}),
+                "data": self.data.model_dump(mode="json"),
+            },
             ensure_ascii=False,
             separators=(",", ":"),
         )

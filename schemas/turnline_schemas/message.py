@@ -104,7 +104,9 @@ class TurnMessage(InboxMessage):
             raise ValueError("message.content is empty")
         if not isinstance(self.message.content, str) and not self.message.content.parts:
             raise ValueError("message.content has no parts")
-        if _has_nul(self.model_dump(mode="json", include={"user", "message", "context", "assistant"})):
+        if _has_nul(
+            self.model_dump(mode="json", include={"user", "message", "context", "assistant"})
+        ):
             raise ValueError("NUL characters cannot be stored; remove \\u0000")
         return self
 
@@ -122,7 +124,9 @@ _KINDS: Final[dict[str, TypeAdapter[Any]]] = {
 }
 
 
-def parse_inbox_message(raw: bytes, *, limit: int = MAX_MESSAGE_BYTES) -> TurnMessage | CancelMessage:
+def parse_inbox_message(
+    raw: bytes, *, limit: int = MAX_MESSAGE_BYTES
+) -> TurnMessage | CancelMessage:
     """Decode one inbox entry.
 
     Raises:

@@ -1,0 +1,102 @@
+"""The hot event log: number, append and publish, in one call per batch, under a fence."""
+
+import secrets
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import redis
+import redis.asyncio as aioredis
+
+from turnline_schemas.names import events_channel, log_key, meta_key, settled_key
+from turnline_workers.bus.scripts import PUBLISH
+
+META_TTL: Final = 30 * 86_400
+"""Seconds a session's numbers live; far longer than its log, so that they never restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """How much of a log is kept."""
+
+    length: int
+    log_ttl: int
+    """Seconds after the last event."""
+    meta_ttl: int = META_TTL
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one publish says about itself beside its events."""
+
+    session: str
+    fragments: tuple[str, ...]
+    fence: int | None = None
+    """The claim; None only with ``settles``, whose commit was fenced already."""
+    number: int = 0
+    """Counts the batches of a claim from 1, so that repeating one is harmless."""
+    epoch: str = ""
+    """The epoch that the claim publishes in; empty accepts any."""
+    floor: int = 0
+    messages: int = 0
+    settles: str | None = None
+    """The turn that this batch ends."""
+    snapshot_here: bool = False
+    """The turn was the one being played: nothing of another one is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the log answered."""
+
+    status: Literal["ok", "repeated", "fenced", "epoch"]
+    epoch: str
+    top: int
+
+
+class EventLog:
+    """Writes to the logs of all sessions, from the loop."""
+
+    def __init__(self, client: "aioredis.Redis", limits: LogLimits) -> None:
+        self._limits = limits
+        self._script = client.register_script(PUBLISH)
+
+    async def publish(self, batch: Batch) -> Published:
+        """Publish ``batch``, whole or not at all.  Safe to repeat."""
+        keys, args = _call(batch, self._limits)
+        return _answer(await self._script(keys=keys, args=args))
+
+
+class SyncEventLog:
+    """The same for a thread."""
+
+    def __init__(self, client: "redis.Redis", limits: LogLimits) -> None:
+        self._limits = limits
+        self._script = client.register_script(PUBLISH)
+
+    def publish(self, batch: Batch) -> Published:
+        """Publish ``batch``, whole or not at all.  Safe to repeat."""
+        keys, args = _call(batch, self._limits)
+        return _answer(self._script(keys=keys, args=args))
+
+
+def new_epoch() -> str:
+    """Return a name for a new life of a log."""
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(8))
+
+
+def _call(batch: Batch, limits: LogLimits) -> tuple[list[str], list[Any]]:
+    keys = [meta_key(batch.session), log_key(batch.session)]
+    if batch.settles is not None:
+        keys.append(settled_key(batch.session, batch.settles))
+    fence, number = ("", "") if batch.fence is None else (batch.fence, batch.number)
+    args: list[Any] = [events_channel(batch.session), fence, number, batch.epoch]
+    args += [batch.floor, new_epoch(), batch.messages]
+    args += [limits.length, limits.log_ttl, limits.meta_ttl, int(batch.snapshot_here)]
+    return keys, args + list(batch.fragments)
+
+
+def _answer(raw: Sequence[Any]) -> Published:
+    status, epoch, top = raw
+    return Published(status.decode(), epoch.decode(), int(top))

@@ -1,0 +1,72 @@
+"""Errors that only workers know; they extend the tree in ``turnline_schemas.errors``.
+
+TurnlineError
+├── ConfigurationError
+│   ├── SchemaVersionError       run ``turnline migrate``
+│   └── AssistantNotFoundError   name one that exists
+├── ClaimLostError               another worker plays the session: drop everything, write nothing
+└── PlayError                    the turn fails visibly, the session goes on
+    ├── StepError
+    └── ModelError
+"""
+
+from turnline_schemas.errors import ConfigurationError, TurnlineError
+
+
+class SchemaVersionError(ConfigurationError):
+    """The database has another schema version than this code."""
+
+    code = "schema_version"
+
+    def __init__(self, found: str | None, wanted: str) -> None:
+        state = f"is at schema version {found!r}" if found else "has no Turnline schema"
+        super().__init__(
+            f"the database {state}, this worker needs {wanted!r}: run 'turnline migrate'"
+        )
+        self.found = found
+        self.wanted = wanted
+
+
+class AssistantNotFoundError(ConfigurationError):
+    """No assistant of that name is served here."""
+
+    code = "assistant_not_found"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"no assistant {name!r} here; known: {', '.join(map(repr, known))}")
+        self.name = name
+
+
+class ClaimLostError(TurnlineError):
+    """A newer claim of the session exists.  Nothing was written, and nothing may be."""
+
+    code = "claim_lost"
+
+    def __init__(self, session: str, fence: int) -> None:
+        super().__init__(f"claim {fence} of session {session!r} is fenced off")
+        self.session = session
+        self.fence = fence
+
+
+class PlayError(TurnlineError):
+    """Playing the turn failed; the turn ends as ``failed`` with this code and text."""
+
+    code = "play_error"
+    retryable = False
+    """Whether enqueueing the same message again may succeed."""
+
+
+class StepError(PlayError):
+    """A step of the pipeline raised."""
+
+    code = "step_error"
+
+    def __init__(self, step: str, problem: BaseException) -> None:
+        super().__init__(f"step {step!r} raised {type(problem).__name__}: {problem}")
+        self.step = step
+
+
+class ModelError(PlayError):
+    """The model failed to answer."""
+
+    code = "model_error"

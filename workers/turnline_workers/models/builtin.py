@@ -1,0 +1,89 @@
+"""The offline model: needs no network, and answers the same input with the same stream."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from turnline_schemas.event import Usage
+from turnline_schemas.message import describe
+from turnline_workers.errors import ModelError
+from turnline_workers.interaction.model import Delta, End, ModelCall
+
+CONTEXT_KEY: Final = "builtin"
+"""Key of a turn's context that steers the offline model; see ``Script``."""
+
+
+class Script(BaseModel):
+    """How the offline model behaves in one turn: ``context={"builtin": {...}}``.
+
+    For demos, load tests and rehearsals of failure, without a provider.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str | None = None
+    """What to answer; the default tells what it heard."""
+    reasoning: str = ""
+    """Streamed before the answer."""
+    delay: Annotated[float, Field(ge=0, le=60)] | None = None
+    """Seconds before each delta; the default is the worker's ``TURNLINE_BUILTIN_DELAY``."""
+    deltas: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Answer in exactly so many deltas (``word-1 word-2 ...``), unless ``text`` is given."""
+    fail_after: Annotated[int, Field(ge=0)] | None = None
+    """Fail after so many deltas."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinModel:
+    """Says what it heard, word by word."""
+
+    delay: float = 0.0
+    """Seconds before each delta."""
+    name: str = "builtin"
+
+    async def stream(self, call: ModelCall) -> AsyncIterator[Delta | End]:
+        """Answer ``call``; the turn's context may steer it, see ``Script``.
+
+        Raises:
+            ModelError: the script asks for a failure, or is itself wrong.
+        """
+        script = _script(call.context.get(CONTEXT_KEY, {}))
+        delay = self.delay if script.delay is None else script.delay
+        pieces = [Delta(piece, "reasoning") for piece in _words(script.reasoning)]
+        pieces += [Delta(piece) for piece in _words(_reply(call, script))]
+        for number, piece in enumerate(pieces):
+            if number == script.fail_after:
+                raise ModelError(f"the offline model fails after {number} deltas, as it was told")
+            if delay:
+                await asyncio.sleep(delay)
+            yield piece
+        yield End(usage=Usage(input=_tokens(call), output=len(pieces)))
+
+
+def _script(raw: Any) -> Script:
+    try:
+        return Script.model_validate(raw)
+    except ValidationError as error:
+        raise ModelError(f"context.{CONTEXT_KEY}: {describe(error)}") from error
+
+
+def _reply(call: ModelCall, script: Script) -> str:
+    if script.text is not None:
+        return script.text
+    if script.deltas is not None:
+        return " ".join(f"word-{number}" for number in range(1, script.deltas + 1))
+    said = [message.text for message in call.messages if message.role == "user"]
+    return f"Turn {len(said)}. You said: {said[-1].strip()}"
+
+
+def _words(text: str) -> list[str]:
+    """Split ``text`` into words with the space before them, so that joining gives it back."""
+    return re.findall(r"\s*\S+|\s+$", text)
+
+
+def _tokens(call: ModelCall) -> int:
+    return sum(len(_words(message.text)) for message in call.messages)

@@ -1,0 +1,1 @@
+"""The only place where inbox, mailbox, play and log meet."""

@@ -1,0 +1,149 @@
+"""Intake: what a bell does first, with or without a free slot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from turnline_schemas.event import TurnAccepted
+from turnline_schemas.names import control_channel
+from turnline_workers.bus.connect import PASSING
+from turnline_workers.bus.inbox import DeadLetter, Inbox, InboxPage, Taken
+from turnline_workers.bus.log import Batch, EventLog
+from turnline_workers.bus.nudges import Nudges
+from turnline_workers.flow import Arrival, Claim, LogEvent, Received, TerminalEvent
+from turnline_workers.runner.outbox import Outbox
+from turnline_workers.store.receive import receive
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What one intake came to."""
+
+    claim: Claim | None
+    runnable: str | None
+    """The turn that waits for a worker with a free slot."""
+    left: int
+    """Entries that came meanwhile, for which nobody rang."""
+
+
+class Intake:
+    """Moves what is new from a session's inbox to its mailbox."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        inbox: Inbox,
+        log: EventLog,
+        outbox: Outbox,
+        nudges: Nudges,
+        *,
+        worker: str,
+        lease: timedelta,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._log = log
+        self._outbox = outbox
+        self._nudges = nudges
+        self._worker = worker
+        self._lease = lease
+        self._now_ms = now_ms
+
+    async def take(self, session: str, *, slot: bool) -> Taking:
+        """Take a page of the inbox and, with a ``slot``, claim the session if it is free.
+
+        The order matters: Postgres first, then Redis.  Dying in between leaves entries in the
+        inbox that Postgres has already, and the next intake takes them off.
+
+        Raises:
+            PostgresUnavailableError: or a passing Redis error; the sweep rings again.
+        """
+        page = await self._inbox.read(session)
+        received = await receive(
+            self._engine,
+            session,
+            page.arrivals,
+            worker=self._worker,
+            slot=slot,
+            lease=self._lease,
+            now_ms=self._now_ms(),
+        )
+        try:
+            left = await self._after(session, page, received)
+        except PASSING as error:
+            # The claim is ours already; what is left in the inbox is taken by a later bell.
+            logger.warning("inbox.not_trimmed", session=session, error=str(error))
+            left = 0
+        return Taking(received.claim, received.runnable, left)
+
+    async def _after(self, session: str, page: InboxPage, received: Received) -> int:
+        letters = [*page.letters, *_refused(page.arrivals, received.refused)]
+        if letters:
+            await self._inbox.bury(session, letters)
+        left = await self._inbox.take(
+            session,
+            self._taken(page, received),
+            floor=received.last_seq,
+            messages=received.messages,
+        )
+        for event in received.settled:
+            await self._tell_cancelled(event, received)
+        for turn in received.nudges:
+            await self._nudges.send(control_channel(session), turn)
+        return left
+
+    def _taken(self, page: InboxPage, received: Received) -> list[Taken]:
+        announced = {accepted.position: accepted for accepted in received.accepted}
+        taken = [Taken(letter.position) for letter in page.letters if letter.position]
+        for arrival in page.arrivals:
+            turn = arrival.message.turn
+            reason = received.refused.get(arrival.position)
+            if arrival.message.kind != "turn":
+                taken.append(Taken(arrival.position))
+            elif reason is not None:
+                taken.append(Taken(arrival.position, turn, f"refused:{reason}"))
+            else:
+                accepted = announced.get(arrival.position)
+                event = "" if accepted is None else self._event(arrival)
+                taken.append(Taken(arrival.position, turn, "accepted", event))
+        return taken
+
+    def _event(self, arrival: Arrival) -> str:
+        message = arrival.message
+        not_before = getattr(message, "not_before", None)
+        told = TurnAccepted(
+            position=arrival.position,
+            not_before=None if not_before is None else not_before.isoformat(),
+        )
+        return LogEvent(message.session, message.turn, 0, self._now_ms(), told).fragment()
+
+    async def _tell_cancelled(self, event: TerminalEvent, received: Received) -> None:
+        batch = Batch(
+            event.session,
+            (event.fragment,),
+            floor=received.last_seq,
+            messages=received.messages,
+            settles=event.turn,
+        )
+        await self._log.publish(batch)
+        self._outbox.published(event)
+
+
+def _refused(arrivals: tuple[Arrival, ...], refused: dict[str, str]) -> list[DeadLetter]:
+    return [
+        DeadLetter(
+            arrival.position,
+            arrival.message.encode(),
+            refused[arrival.position],
+            "the turn id is in use with another payload",
+            arrival.message.turn,
+        )
+        for arrival in arrivals
+        if arrival.position in refused
+    ]

@@ -1,0 +1,162 @@
+"""Publishes the events of one claim: coalesced, numbered once, under its fence."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from turnline_schemas.event import EventData
+from turnline_workers.bus.connect import PASSING
+from turnline_workers.bus.log import Batch, EventLog
+from turnline_workers.errors import ClaimLostError
+from turnline_workers.flow import Claim, LogEvent
+from turnline_workers.runner.backoff import pauses
+from turnline_workers.runner.buffer import Delta, EventBuffer
+
+WINDOW: Final = 0.03
+"""Seconds that deltas are collected after the first one was sent at once."""
+
+FULL: Final = 512
+"""Characters of deltas that are sent without waiting for the window to end."""
+
+logger = structlog.get_logger(__name__)
+
+
+class TurnPublisher:
+    """One claim's way into the log.  May be interrupted anywhere: what it began it sends again.
+
+    While Redis is away it waits, and with it the turn: a turn whose log had holes would show
+    followers another text than the transcript holds.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        claim: Claim,
+        *,
+        now_ms: Callable[[], int],
+        still_valid: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Begin at the claim's first batch.
+
+        Args:
+            still_valid: asks Postgres about the claim; needed when the log has lost its fence.
+        """
+        self._log = log
+        self._claim = claim
+        self._now_ms = now_ms
+        self._still_valid = still_valid
+        self._waiting = EventBuffer()
+        self._history = EventBuffer()
+        self._in_flight: Batch | None = None
+        self._number = 0
+        self._epoch = ""
+        self._sending = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._lost: ClaimLostError | None = None
+        self._window_ends = 0.0
+        self.top = claim.last_seq
+        """Last seq of the log as of the last batch."""
+
+    async def add(self, data: EventData) -> None:
+        """Publish ``data``, perhaps a moment later and together with what follows.
+
+        Raises:
+            ClaimLostError: a newer claim has published; stop playing.
+        """
+        if self._lost is not None:
+            raise self._lost
+        self._waiting.add(data)
+        self._history.add(data)
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if not isinstance(data, Delta) or self._waiting.size >= FULL or now >= self._window_ends:
+            await self.flush()
+            # Only a delta opens a window: the first one after a pause is always sent at once.
+            if isinstance(data, Delta):
+                self._window_ends = loop.time() + WINDOW
+        elif self._timer is None:
+            self._timer = loop.call_at(self._window_ends, self._window_over)
+
+    async def flush(self) -> None:
+        """Return once everything added is in the log.
+
+        Raises:
+            ClaimLostError: a newer claim has published; nothing more was written.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        async with self._sending:
+            while self._in_flight is not None or self._waiting:
+                if self._in_flight is None:
+                    self._in_flight = self._batch(self._waiting.drain())
+                await self._send(self._in_flight)
+                self._in_flight = None
+
+    async def close(self) -> None:
+        """Stop the timer; nothing is published after this."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._flushing is not None and not self._flushing.done():
+            self._flushing.cancel()
+            await asyncio.wait([self._flushing])
+
+    def _window_over(self) -> None:
+        self._timer = None
+        self._flushing = asyncio.get_running_loop().create_task(self._flush_window())
+
+    async def _flush_window(self) -> None:
+        try:
+            await self.flush()
+        except ClaimLostError as error:
+            self._lost = error
+        self._window_ends = asyncio.get_running_loop().time() + WINDOW
+
+    def _batch(self, events: list[EventData]) -> Batch:
+        self._number += 1
+        claim, now = self._claim, self._now_ms()
+        fragments = tuple(
+            LogEvent(claim.session, claim.turn.turn, claim.turn.attempt, now, data).fragment()
+            for data in events
+        )
+        return Batch(
+            claim.session,
+            fragments,
+            fence=claim.fence,
+            number=self._number,
+            epoch=self._epoch,
+            floor=self.top,
+            messages=claim.messages,
+        )
+
+    async def _send(self, batch: Batch) -> None:
+        for pause in pauses():
+            try:
+                published = await self._log.publish(batch)
+            except PASSING as error:
+                logger.warning("log.unavailable", session=batch.session, error=str(error))
+                await asyncio.sleep(pause)
+                continue
+            if published.status == "fenced":
+                raise ClaimLostError(self._claim.session, self._claim.fence)
+            if published.status == "epoch":
+                batch = await self._started_over()
+                continue
+            self._epoch, self.top = published.epoch, published.top
+            return
+
+    async def _started_over(self) -> Batch:
+        """Return a batch with the whole attempt: the log that it began in is gone.
+
+        The fence is gone with it, so Postgres is asked first.
+        """
+        if not await self._still_valid():
+            raise ClaimLostError(self._claim.session, self._claim.fence)
+        logger.warning("log.started_over", session=self._claim.session, turn=self._claim.turn.turn)
+        self._epoch = ""
+        self._waiting.drain()
+        self._in_flight = self._batch(self._history.events())
+        return self._in_flight

@@ -1,0 +1,285 @@
+"""A bell's way through a worker: intake, claim, play, commit, publish, ring.
+
+The loop of this module is the only one.  Every failure ends in one of three ways: the turn gets
+its outcome, the claim is given back so that the turn is tried again, or a newer claim exists and
+nothing at all is written.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from turnline_schemas.errors import PostgresUnavailableError
+from turnline_schemas.event import AttemptSuperseded, EventData
+from turnline_workers.bus.connect import PASSING
+from turnline_workers.bus.log import Batch, EventLog
+from turnline_workers.errors import AssistantNotFoundError, ClaimLostError
+from turnline_workers.flow import Claim
+from turnline_workers.interaction.play import Cancelled, Completed, Failed, Outcome, play
+from turnline_workers.interaction.state import TurnState
+from turnline_workers.models.registry import Assistants
+from turnline_workers.runner.backoff import pauses
+from turnline_workers.runner.intake import Intake
+from turnline_workers.runner.outbox import Outbox
+from turnline_workers.runner.publisher import TurnPublisher
+from turnline_workers.runner.ringer import Bell
+from turnline_workers.runner.settle import Dead, settle
+from turnline_workers.runner.slots import Slots
+from turnline_workers.store.commit import Settlement, commit, give_back, is_valid
+
+FULL_HOUSE_HOPS = 2
+"""How often a bell that found no slot is passed on before the session waits for a freed one."""
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Playing:
+    """A turn that this process plays."""
+
+    claim: Claim
+    task: asyncio.Task[object]
+    cancel_reason: str | None = None
+    settling: bool = False
+    """Its outcome is decided: too late to cancel."""
+
+
+class Runner:
+    """Answers bells.  Lives on one event loop."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        intake: Intake,
+        log: EventLog,
+        outbox: Outbox,
+        assistants: Assistants,
+        *,
+        slots: Slots,
+        ring: Callable[[Bell], None],
+        call_fairest: Callable[[], None],
+        max_attempts: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Do nothing yet.
+
+        Args:
+            ring: sends a bell soon; never fails.
+            call_fairest: rings the session that has waited longest for a slot; never fails.
+        """
+        self._engine = engine
+        self._intake = intake
+        self._log = log
+        self._outbox = outbox
+        self._assistants = assistants
+        self._slots = slots
+        self._ring = ring
+        self._call_fairest = call_fairest
+        self._max_attempts = max_attempts
+        self._now_ms = now_ms
+        self.playing: dict[str, Playing] = {}
+        """Session -> what is played of it here."""
+        self.draining = False
+
+    async def answer(self, bell: Bell, *, on_claim: Callable[[Claim], None]) -> None:
+        """Take the session's inbox and play its next turn, if nobody alive plays it.
+
+        Servers that are away end the bell and not the worker: the sweep rings again.
+
+        Args:
+            on_claim: told which turn this bell came to play.
+        """
+        if self.draining:
+            self._pass_on(bell)
+            return
+        slot = self._slots.take()
+        try:
+            claim = await self._receive(bell, slot=slot)
+            if claim is not None:
+                on_claim(claim)
+                await self._play(claim)
+        except (PostgresUnavailableError, RedisError) as error:
+            logger.warning("bell.failed", session=bell.session, error=str(error))
+        finally:
+            if slot:
+                self._slots.give()
+                if self._slots.refused:
+                    self._slots.refused = False
+                    self._call_fairest()
+
+    def cancel(self, session: str, turn: str, reason: str) -> bool:
+        """End ``turn`` as cancelled if it is played here and its outcome is still open."""
+        playing = self.playing.get(session)
+        if playing is None or playing.claim.turn.turn != turn or playing.settling:
+            return False
+        if playing.cancel_reason is None:
+            playing.cancel_reason = reason
+            playing.task.cancel()
+        return True
+
+    def revoke(self, task: "asyncio.Task[None]") -> None:
+        """End what ``task`` plays: as cancelled, or given up if the worker is stopping."""
+        for playing in self.playing.values():
+            if playing.task is task and not self.draining:
+                self.cancel(playing.claim.session, playing.claim.turn.turn, "revoked")
+                return
+        task.cancel()
+
+    def hand_over(self) -> None:
+        """Give up every attempt under way, so that other workers take the turns."""
+        for playing in list(self.playing.values()):
+            if playing.cancel_reason is None and not playing.settling:
+                playing.task.cancel()
+
+    async def _receive(self, bell: Bell, *, slot: bool) -> Claim | None:
+        taking = await self._intake.take(bell.session, slot=slot)
+        while taking.left and taking.claim is None:
+            taking = await self._intake.take(bell.session, slot=slot)
+        if taking.left:
+            # Nobody rang for what came meanwhile, and this turn may take long.
+            self._ring(Bell(bell.session, bell.turn))
+        if taking.claim is None and taking.runnable is not None and not slot:
+            self._pass_on(Bell(bell.session, taking.runnable, bell.hops))
+        return taking.claim
+
+    def _pass_on(self, bell: Bell) -> None:
+        """Let another worker have the bell; after a few hops the sweep or a freed slot rings."""
+        if bell.hops < FULL_HOUSE_HOPS:
+            self._ring(Bell(bell.session, bell.turn, bell.hops + 1))
+
+    async def _play(self, claim: Claim) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        playing = Playing(claim, task, cancel_reason=claim.turn.cancel_reason)
+        self.playing[claim.session] = playing
+        log = logger.bind(session=claim.session, turn=claim.turn.turn, attempt=claim.turn.attempt)
+        log.info("turn.claimed", fence=claim.fence)
+        publisher = TurnPublisher(
+            self._log,
+            claim,
+            now_ms=self._now_ms,
+            still_valid=lambda: is_valid(self._engine, claim),
+        )
+        try:
+            outcome = await self._perform(playing, publisher)
+            playing.settling = True
+            await publisher.flush()
+            await self._settle(claim, outcome, publisher.top)
+        except ClaimLostError:
+            log.warning("turn.claim_lost", fence=claim.fence)
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever it was, the turn must not be stuck with an owner that has given it up.
+            log.warning("turn.given_back", error=repr(error))
+            await self._give_back(claim)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        finally:
+            await publisher.close()
+            if self.playing.get(claim.session) is playing:
+                del self.playing[claim.session]
+
+    async def _perform(self, playing: Playing, publisher: TurnPublisher) -> Outcome | Dead:
+        claim = playing.claim
+        await self._publish_earlier(claim)
+        if claim.turn.attempt > 1:
+            died = AttemptSuperseded(attempt=claim.turn.attempt - 1, reason="worker_lost")
+            await publisher.add(died)
+        turn = TurnState(claim.turn.turn, claim.turn.message, claim.turn.context, claim.state)
+        kept = (turn.input,)
+        state = claim.state.appended(turn.turn, *kept)
+        if playing.cancel_reason is not None:
+            return Cancelled(kept, state, playing.cancel_reason)
+        if claim.turn.attempt > self._max_attempts:
+            return Dead(kept, state, claim.turn.attempt - 1)
+        try:
+            assistant = self._assistants.named(claim.turn.assistant)
+        except AssistantNotFoundError as error:
+            return Failed(kept, state, error.code, str(error), retryable=False)
+        events = play(assistant, turn, cancelled=lambda: playing.cancel_reason)
+        async with aclosing(events):
+            while True:
+                try:
+                    item = await anext(events)
+                    if isinstance(item, (Completed, Failed, Cancelled)):
+                        return item
+                    await publisher.add(item)
+                except asyncio.CancelledError as error:
+                    if playing.cancel_reason is None:
+                        raise
+                    # It struck between two events: tell the play, which keeps what there is.
+                    return await _cancelled(events, error)
+
+    async def _publish_earlier(self, claim: Claim) -> None:
+        """Publish what earlier turns left, so that their end stands before this turn's begin."""
+        for event in claim.unpublished:
+            batch = Batch(
+                claim.session,
+                (event.fragment,),
+                floor=claim.last_seq,
+                messages=claim.messages,
+                settles=event.turn,
+                snapshot_here=event.played,
+            )
+            for pause in pauses():
+                try:
+                    await self._log.publish(batch)
+                    break
+                except PASSING as error:
+                    logger.warning("log.unavailable", session=claim.session, error=str(error))
+                    await asyncio.sleep(pause)
+            self._outbox.published(event)
+
+    async def _settle(self, claim: Claim, outcome: Outcome | Dead, top: int) -> None:
+        settlement = settle(claim, outcome, now_ms=self._now_ms(), top=top)
+        waiting = await self._commit(claim, settlement)
+        batch = Batch(
+            claim.session,
+            (settlement.event.fragment,),
+            floor=settlement.last_seq - 1,
+            messages=claim.messages + len(settlement.messages),
+            settles=claim.turn.turn,
+            snapshot_here=True,
+        )
+        try:
+            await self._log.publish(batch)
+            self._outbox.published(settlement.event)
+        except PASSING as error:
+            logger.warning("log.unavailable", session=claim.session, error=str(error))
+        logger.info(
+            "turn.settled", session=claim.session, turn=claim.turn.turn, outcome=settlement.status
+        )
+        if waiting is not None:
+            self._ring(Bell(claim.session, waiting))
+
+    async def _commit(self, claim: Claim, settlement: Settlement) -> str | None:
+        """Commit, for as long as it takes: only the fence may refuse an answer that is there."""
+        for pause in pauses():
+            try:
+                return await commit(self._engine, claim, settlement)
+            except PostgresUnavailableError as error:
+                logger.warning("commit.delayed", session=claim.session, error=str(error))
+                await asyncio.sleep(pause)
+        raise AssertionError("pauses() does not end")
+
+    async def _give_back(self, claim: Claim) -> None:
+        try:
+            given = await asyncio.shield(give_back(self._engine, claim))
+        except PostgresUnavailableError as error:
+            # The sweep sees a session that this worker owns and does not play.
+            logger.warning("turn.not_given_back", session=claim.session, error=str(error))
+            return
+        if given:
+            self._ring(Bell(claim.session, claim.turn.turn, hops=1 if self.draining else 0))
+
+
+async def _cancelled(
+    events: AsyncGenerator[EventData | Outcome], error: asyncio.CancelledError
+) -> Cancelled:
+    item = await events.athrow(error)
+    assert isinstance(item, Cancelled)
+    return item

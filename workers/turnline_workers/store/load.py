@@ -1,0 +1,62 @@
+"""Read what a turn needs: the view, and what earlier turns left to publish."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from turnline_schemas.message import Message
+from turnline_workers.flow import Claim, ClaimedTurn, TerminalEvent
+from turnline_workers.interaction.state import InteractionState, ViewMessage
+from turnline_workers.store import statements as sql
+
+
+async def load_claim(
+    connection: AsyncConnection, row: Row[Any], turn: Row[Any], worker: str
+) -> Claim:
+    """Return the claim of ``turn``: one statement, however long the session is.
+
+    What it reads grows with the view, not with the transcript.
+    """
+    loaded = await connection.execute(
+        sql.LOAD, {"for_session": row.session, "view_start": row.view_start}
+    )
+    rows = loaded.all()
+    return Claim(
+        session=row.session,
+        worker=worker,
+        fence=row.fence + 1,
+        turn=ClaimedTurn(
+            turn=turn.turn,
+            attempt=turn.attempts,
+            message=Message.model_validate(turn.message),
+            context=turn.context,
+            assistant=turn.assistant,
+            cancel_reason=turn.cancel_reason,
+        ),
+        state=_state(row, rows),
+        last_seq=row.last_seq,
+        unpublished=tuple(
+            TerminalEvent(row.session, each.turn, each.content["fragment"], each.content["played"])
+            for each in rows
+            if each.role is None
+        ),
+    )
+
+
+def _state(row: Row[Any], rows: Sequence[Row[Any]]) -> InteractionState:
+    head = tuple(ViewMessage.model_validate(message) for message in row.view_head)
+    tail = tuple(
+        ViewMessage(
+            role=each.role,
+            content=Message.model_validate({"role": each.role, "content": each.content}).content,
+            index=each.index,
+            turn=each.turn,
+        )
+        for each in rows
+        if each.role is not None
+    )
+    return InteractionState(
+        messages=head + tail, next_index=row.messages + 1, private=dict(row.private)
+    )
