@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -176,4 +176,5 @@ class _Screen:
         self._print(Text.assemble(("error: ", "bold red"), text))
 
     def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+        with suppress(OSError):  # the terminal may be gone; the stack must still end in order
+            self._console.print(text, soft_wrap=True)

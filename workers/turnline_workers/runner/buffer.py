@@ -26,8 +26,8 @@ class EventBuffer:
         self.size = 0
         """Bytes of text that the deltas hold, about (characters)."""
 
-    def __bool__(self) -> bool:
-        return bool(self._entries)
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def add(self, data: EventData) -> None:
         """Append one event."""

@@ -20,6 +20,9 @@ WINDOW: Final = 0.03
 FULL: Final = 512
 """Characters of deltas that are sent without waiting for the window to end."""
 
+CROWD: Final = 256
+"""Events that may wait before the turn waits for Redis."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -61,7 +64,10 @@ class TurnPublisher:
         """Last seq of the log as of the last batch."""
 
     async def add(self, data: EventData) -> None:
-        """Publish ``data``, perhaps a moment later and together with what follows.
+        """Publish ``data`` very soon, together with what comes while Redis is busy.
+
+        The first delta goes at once, later ones every ``WINDOW`` or when ``FULL``; anything but
+        a delta goes at once, with all that waits before it.
 
         Raises:
             ClaimLostError: a newer claim has published; stop playing.
@@ -72,13 +78,16 @@ class TurnPublisher:
         self._history.add(data)
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if not isinstance(data, Delta) or self._waiting.size >= FULL or now >= self._window_ends:
+        is_delta = isinstance(data, Delta)
+        if is_delta and self._waiting.size < FULL and now < self._window_ends:
+            if self._timer is None:
+                self._timer = loop.call_at(self._window_ends, self._flush_soon)
+            return
+        if is_delta:
+            self._window_ends = now + WINDOW
+        self._flush_soon()
+        if len(self._waiting) >= CROWD or self._waiting.size >= FULL:
             await self.flush()
-            # Only a delta opens a window: the first one after a pause is always sent at once.
-            if isinstance(data, Delta):
-                self._window_ends = loop.time() + WINDOW
-        elif self._timer is None:
-            self._timer = loop.call_at(self._window_ends, self._window_over)
 
     async def flush(self) -> None:
         """Return once everything added is in the log.
@@ -104,16 +113,19 @@ class TurnPublisher:
             self._flushing.cancel()
             await asyncio.wait([self._flushing])
 
-    def _window_over(self) -> None:
-        self._timer = None
-        self._flushing = asyncio.get_running_loop().create_task(self._flush_window())
+    def _flush_soon(self) -> None:
+        """Flush from a task: what is added before it runs, or while it waits, goes with it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.get_running_loop().create_task(self._flush_quietly())
 
-    async def _flush_window(self) -> None:
+    async def _flush_quietly(self) -> None:
         try:
             await self.flush()
         except ClaimLostError as error:
             self._lost = error
-        self._window_ends = asyncio.get_running_loop().time() + WINDOW
 
     def _batch(self, events: list[EventData]) -> Batch:
         self._number += 1

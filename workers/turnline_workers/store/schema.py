@@ -104,10 +104,10 @@ turns = Table(
     Column("priority", SmallInteger(), nullable=False, server_default="0"),
     Column("not_before", TIMESTAMP, nullable=True),
     Column("cancel_reason", Text(), nullable=True),
-    Column("error", JSONB(), nullable=True),
-    Column("usage", JSONB(), nullable=True),
+    Column("error", JSONB(none_as_null=True), nullable=True),
+    Column("usage", JSONB(none_as_null=True), nullable=True),
     # The terminal event until it is known to be published (transactional outbox).
-    Column("outbox", JSONB(), nullable=True),
+    Column("outbox", JSONB(none_as_null=True), nullable=True),
     Column("accepted_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
     Column("started_at", TIMESTAMP, nullable=True),
     Column("settled_at", TIMESTAMP, nullable=True),
