@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue, TypeAdapter
 
+from turnline_producer.turn_ids import new_turn_id
 from turnline_schemas.errors import (
     InboxFullError,
     InvalidMessageError,
@@ -15,7 +16,6 @@ from turnline_schemas.errors import (
     TurnConflictError,
     TurnRefusedError,
 )
-from turnline_schemas.ids import new_turn_id
 from turnline_schemas.message import (
     MAX_MESSAGE_BYTES,
     CancelMessage,

@@ -19,6 +19,7 @@ TurnlineError
     └── UnsafeRedisError
 """
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 
@@ -196,8 +197,9 @@ def hide_password(url: str) -> str:
         password = parts.password
     except ValueError:
         return "<unreadable url>"
-    if not password:
-        return url
-    userinfo, _, host = parts.netloc.rpartition("@")
-    user = userinfo.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+    query = re.sub(r"((?:^|&)password=)[^&]*", r"\1***", parts.query)
+    netloc = parts.netloc
+    if password:
+        userinfo, _, host = netloc.rpartition("@")
+        netloc = f"{userinfo.partition(':')[0]}:***@{host}"
+    return urlunsplit(parts._replace(netloc=netloc, query=query))

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from celery import Celery, signals
+from celery import Celery
+from celery.worker import state
 from celery.worker.request import Request
 from pydantic import TypeAdapter
 
@@ -15,6 +16,7 @@ from turnline_schemas.names import ENQUEUE_TASK, PLAY_TASK
 from turnline_workers.bootstrap import Worker
 from turnline_workers.bus.inbox import DeadLetter
 from turnline_workers.flow import Claim
+from turnline_workers.pool import task_id
 from turnline_workers.runner.ringer import Bell
 
 HIDDEN = "<hidden>"
@@ -32,6 +34,41 @@ class HiddenRequest(Request):  # type: ignore[misc]
         self._argsrepr = self._kwargsrepr = HIDDEN
         self._request_dict["argsrepr"] = self._request_dict["kwargsrepr"] = HIDDEN
 
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 (Celery's signature)
+        """Return what ``inspect active`` and Flower's page of a worker show."""
+        shown: dict[str, Any] = super().info(safe=True)
+        return shown
+
+
+class BellRequest(Request):  # type: ignore[misc]
+    """A bell, told to be started once it is known which turn it came to play.
+
+    That may be an earlier turn of the session than the one that rang.  Celery counts on one
+    task-started event per task, so it is held back here instead of being sent again.
+    """
+
+    _kwargs: dict[str, Any]
+    _untold = False
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 (Celery's name)
+        """Send an event about the bell; ``task-started`` waits for ``plays`` or for the end."""
+        if type == "task-started":
+            self._untold = True
+            return
+        self._tell_started()
+        super().send_event(type, **fields)
+
+    def plays(self, claim: Claim) -> None:
+        """Show ``claim``'s turn in events, in ``inspect active`` and so in Flower."""
+        self._kwargs = {**self._kwargs, "turn": claim.turn.turn}
+        self._kwargsrepr = repr(self._kwargs)
+        self._tell_started(kwargs=self._kwargsrepr)
+
+    def _tell_started(self, **fields: Any) -> None:
+        if self._untold:
+            self._untold = False
+            super().send_event("task-started", **fields)
+
 
 def register(app: Celery, worker: Callable[[], Worker]) -> None:
     """Register the tasks on ``app``.
@@ -46,19 +83,21 @@ def register(app: Celery, worker: Callable[[], Worker]) -> None:
         except InvalidMessageError as error:
             logger.warning("bell.malformed", error=str(error))
             return
-        await worker().answer(Bell(session, str(turn), int(hops)), _shown(app))
+        await worker().answer(Bell(session, str(turn), int(hops)), _show)
 
     @app.task(name=PLAY_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
     def play(session: str, turn: str = "", hops: int = 0) -> None:
         """The bell.  Pools without a loop wait in a thread while the turn plays."""
+        task_id.set(play.request.id)
         worker().call(answer(session, turn, hops))
 
     # TurnPool awaits this one on the loop instead.
     play.coroutine = answer
+    play.Request = f"{__name__}:{BellRequest.__name__}"
 
     @app.task(name=ENQUEUE_TASK, ignore_result=True, bind=True)  # type: ignore[untyped-decorator]
     def enqueue(
-        self: Any, session: str, message: Any, turn: str | None = None, **more: Any
+        self: Any, session: str = "", message: Any = None, turn: str | None = None, **more: Any
     ) -> None:
         """Enqueue a turn for a caller that has nothing but a Celery client.
 
@@ -84,7 +123,8 @@ def _enqueue(
         raise
 
 
-def _shown(app: Celery) -> Callable[[Claim], None]:
-    """Return what makes Flower show the turn that is played, if the bell named another one."""
-    _ = (app, signals)
-    return lambda _claim: None
+def _show(claim: Claim) -> None:
+    """Make Flower show the turn that is played."""
+    request = state.requests.get(task_id.get(""))
+    if isinstance(request, BellRequest):
+        request.plays(claim)

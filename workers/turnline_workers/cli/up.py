@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from turnline_workers.embedded.stack import Stack
 
 _PAUSE: Final = 0.1
-_INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130
 """Exit code of shells for "ended by Ctrl-C"."""
 _COLORS: Final = ("cyan", "green", "magenta", "yellow", "blue")
 
@@ -64,12 +64,12 @@ def up(
 
       turnline up --json | head -1
     """
-    screen = _Screen()
+    screen = Screen()
     stop = StopRequest()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: stop.ask())
     try:
-        stack, settings = _stack(data_dir, workers, screen, stop)
+        stack, settings = open_stack(data_dir, workers, screen, stop)
         with screen.busy():
             stack.start()
         try:
@@ -85,16 +85,26 @@ def up(
             stack.stop()
     except StoppedError as stopped:
         screen.say("stopped before everything was ready")
-        raise typer.Exit(_INTERRUPTED) from stopped
+        raise typer.Exit(INTERRUPTED) from stopped
     except TurnlineError as error:
         screen.fail(str(error))
         raise typer.Exit(1) from error
     screen.say("stopped")
 
 
-def _stack(
-    data_dir: Path, workers: int, screen: "_Screen", stop: StopRequest
+def open_stack(
+    data_dir: Path,
+    workers: int,
+    screen: "Screen",
+    stop: StopRequest,
+    *,
+    show_lines: bool = True,
 ) -> tuple["Stack", Settings]:
+    """Return a stack that is not started, on our own servers where the settings name none.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or ``turnline[embedded]`` is not installed.
+    """
     settings = load_settings()
     try:  # here, because the other commands must work without turnline[embedded]
         from turnline_workers.embedded.external import ExternalServers
@@ -114,7 +124,7 @@ def _stack(
         external=external,
         programs=Programs(grace=settings.grace),
         say=screen.say,
-        on_line=screen.line,
+        on_line=screen.line if show_lines else None,
         stop=stop,
     )
     return stack, settings
@@ -146,7 +156,7 @@ def _introduce(description: Description, settings: Settings) -> None:
     )
 
 
-class _Screen:
+class Screen:
     """What people see besides the result: progress, restarts, lines of workers.  On stderr."""
 
     def __init__(self) -> None:

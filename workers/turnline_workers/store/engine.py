@@ -82,7 +82,9 @@ def one_connection(database_url: str) -> Iterator[Connection]:
     Raises:
         PostgresUnavailableError: no connection, or it broke inside the block.
     """
-    engine = create_engine(parse_url(database_url), poolclass=NullPool, connect_args=CONNECT_ARGS, hide_parameters=True)
+    engine = create_engine(
+        parse_url(database_url), poolclass=NullPool, connect_args=CONNECT_ARGS, hide_parameters=True
+    )
     with translated(database_url), engine.connect() as connection:
         yield connection
 

@@ -1,0 +1,1 @@
+"""Checks the promises on stored data, as ``turnline verify`` does."""
