@@ -23,6 +23,9 @@ from turnline_schemas.ids import SessionId, TurnId
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """Default limit of one encoded inbox message, in bytes."""
 
+MAX_DEPTH: Final = 64
+"""Deepest nesting of what a message carries."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -104,10 +107,7 @@ class TurnMessage(InboxMessage):
             raise ValueError("message.content is empty")
         if not isinstance(self.message.content, str) and not self.message.content.parts:
             raise ValueError("message.content has no parts")
-        if _has_nul(
-            self.model_dump(mode="json", include={"user", "message", "context", "assistant"})
-        ):
-            raise ValueError("NUL characters cannot be stored; remove \\u0000")
+        _check_storable([self.user, self.assistant, self.message, self.context])
         return self
 
 
@@ -171,13 +171,28 @@ def describe(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def _has_nul(value: object) -> bool:
+def _check_storable(value: object, depth: int = 0) -> None:
+    """Return if Postgres can store ``value`` as JSON.
+
+    Raises:
+        ValueError: it holds NUL, or is nested deeper than any parser on the way should have to go.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     match value:
         case str():
-            return "\x00" in value
+            if "\x00" in value:
+                raise ValueError("NUL characters cannot be stored; remove \\u0000")
+        case BaseModel():
+            for item in dict(value).values():
+                _check_storable(item, depth + 1)
+            _check_storable(value.model_extra or {}, depth)
         case dict():
-            return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+            for key, item in value.items():
+                _check_storable(key, depth + 1)
+                _check_storable(item, depth + 1)
         case list() | tuple():
-            return any(_has_nul(item) for item in value)
+            for item in value:
+                _check_storable(item, depth + 1)
         case _:
-            return False
+            return

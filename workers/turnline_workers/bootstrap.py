@@ -65,6 +65,7 @@ class Worker:
             pid=os.getpid(),
             slots=settings.slots,
         )
+        self._stopping = False
         self.loop = asyncio.new_event_loop()
         self._loop_thread = threading.Thread(
             target=self._run_loop, name="turnline-loop", daemon=True
@@ -164,6 +165,7 @@ class Worker:
         """Stop every part.  What is still played is given back first."""
         if not self._loop_thread.is_alive():
             return
+        self._stopping = True
         self._sweep.stop()
         self.call(self._stop_on_loop())
         self._ringer.stop(wait=5)
@@ -200,7 +202,13 @@ class Worker:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        try:
+            self.loop.run_forever()
+        finally:
+            if not self._stopping:
+                # Without its loop the worker plays nothing, and its heartbeat would hide that.
+                logger.critical("worker.loop_died")
+                os._exit(70)
         self.loop.close()
 
     async def _start_on_loop(self) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from turnline_producer.producer import Producer
-from turnline_schemas.errors import InvalidMessageError, TurnlineError
+from turnline_schemas.errors import ConfigurationError, InvalidMessageError, TurnlineError
 from turnline_schemas.receipt import Receipt
 from turnline_workers.cli.show_events import follow_turn
 from turnline_workers.cli.target import Target, explained, find_target, stderr
@@ -40,9 +40,6 @@ def send(
             "--file",
             "-f",
             help='JSON lines, one turn each: {"session", "text", "turn"?, ...}; - for stdin.',
-            allow_dash=True,
-            exists=True,
-            dir_okay=False,
         ),
     ] = None,
     turn: Annotated[
@@ -202,8 +199,12 @@ def _opened(file: Path) -> Iterator[Iterator[str]]:
     if str(file) == "-":
         yield iter(sys.stdin)
         return
-    # Bytes that are no UTF-8 make their line wrong, and not the whole file.
-    with file.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+    try:
+        # Bytes that are no UTF-8 make their line wrong, and not the whole file.
+        stream = file.open(encoding="utf-8", errors="surrogateescape", newline="\n")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {str(file)!r}: {error.strerror}") from error
+    with stream:
         yield iter(stream)
 
 

@@ -38,7 +38,8 @@ class RedisServer(Server):
     @property
     def url(self) -> str:
         """Redis URL, with password."""
-        return f"redis://:{self.endpoint.password}@{HOST}:{self.endpoint.port}/0"
+        # With a user name, because redis-cli 6.2 takes ":password" for an empty one.
+        return f"redis://default:{self.endpoint.password}@{HOST}:{self.endpoint.port}/0"
 
     def prepare(self) -> None:
         """Make the directory."""

@@ -137,7 +137,8 @@ async def _run(step: PlannedStep, turn: TurnState) -> AsyncGenerator[EventData |
             yield _checked(await asyncio.to_thread(cast("Callable[..., Any]", step.run), turn))
     except PlayError:
         raise
-    except Exception as error:  # a user's step may raise anything
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        # A user's step may raise anything; sys.exit() in it must not end the worker's loop.
         raise StepError(step.name, error) from error
 
 

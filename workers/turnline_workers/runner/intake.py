@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from turnline_schemas.event import TurnAccepted
@@ -15,6 +16,7 @@ from turnline_workers.bus.log import Batch, EventLog
 from turnline_workers.bus.nudges import Nudges
 from turnline_workers.flow import Arrival, Claim, LogEvent, Received, TerminalEvent
 from turnline_workers.runner.outbox import Outbox
+from turnline_workers.store.engine import first_line
 from turnline_workers.store.receive import receive
 
 logger = structlog.get_logger(__name__)
@@ -65,15 +67,7 @@ class Intake:
             PostgresUnavailableError: or a passing Redis error; the sweep rings again.
         """
         page = await self._inbox.read(session)
-        received = await receive(
-            self._engine,
-            session,
-            page.arrivals,
-            worker=self._worker,
-            slot=slot,
-            lease=self._lease,
-            now_ms=self._now_ms(),
-        )
+        page, received = await self._receive_storable(session, page, slot=slot)
         try:
             left = await self._after(session, page, received)
         except PASSING as error:
@@ -81,6 +75,42 @@ class Intake:
             logger.warning("inbox.not_trimmed", session=session, error=str(error))
             left = 0
         return Taking(received.claim, received.runnable, left)
+
+    async def _receive_storable(
+        self, session: str, page: InboxPage, *, slot: bool
+    ) -> tuple[InboxPage, Received]:
+        """Receive a page; if Postgres cannot store it, only its first entry, or bury that one.
+
+        One entry that cannot be stored must not block its session.  What is left out of the
+        page stays in the inbox and is taken next.
+        """
+        try:
+            return page, await self._receive(session, page.arrivals, slot=slot)
+        except DBAPIError as error:
+            if not page.arrivals:
+                raise
+            logger.warning("inbox.not_storable", session=session, error=first_line(error))
+        first = page.arrivals[0]
+        try:
+            received = await self._receive(session, (first,), slot=slot)
+        except DBAPIError as error:
+            raw = first.message.encode()
+            letter = DeadLetter(first.position, raw, "not_storable", first_line(error))
+            return InboxPage((), (*page.letters, letter)), Received()
+        return InboxPage((first,), page.letters), received
+
+    async def _receive(
+        self, session: str, arrivals: tuple[Arrival, ...], *, slot: bool
+    ) -> Received:
+        return await receive(
+            self._engine,
+            session,
+            arrivals,
+            worker=self._worker,
+            slot=slot,
+            lease=self._lease,
+            now_ms=self._now_ms(),
+        )
 
     async def _after(self, session: str, page: InboxPage, received: Received) -> int:
         letters = [*page.letters, *_refused(page.arrivals, received.refused)]

@@ -58,7 +58,7 @@ class TurnPublisher:
         self._sending = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
-        self._lost: ClaimLostError | None = None
+        self._failure: Exception | None = None
         self._window_ends = 0.0
         self.top = claim.last_seq
         """Last seq of the log as of the last batch."""
@@ -72,8 +72,8 @@ class TurnPublisher:
         Raises:
             ClaimLostError: a newer claim has published; stop playing.
         """
-        if self._lost is not None:
-            raise self._lost
+        if self._failure is not None:
+            raise self._failure
         self._waiting.add(data)
         self._history.add(data)
         loop = asyncio.get_running_loop()
@@ -124,8 +124,8 @@ class TurnPublisher:
     async def _flush_quietly(self) -> None:
         try:
             await self.flush()
-        except ClaimLostError as error:
-            self._lost = error
+        except Exception as error:  # noqa: BLE001 - raised by the next add
+            self._failure = error
 
     def _batch(self, events: list[EventData]) -> Batch:
         self._number += 1

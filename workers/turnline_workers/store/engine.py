@@ -22,7 +22,7 @@ CONNECT_ARGS = {
     "connect_timeout": 5,
     "application_name": "turnline",
     # A frozen client must not hold a session's row for longer than this.
-    "options": "-c idle_in_transaction_session_timeout=10s -c lock_timeout=10s -c timezone=UTC",
+    "options": "-c idle_in_transaction_session_timeout=5s -c lock_timeout=10s -c timezone=UTC",
     # A half-open connection is noticed in about 15 s instead of hours.
     "keepalives_idle": 5,
     "keepalives_interval": 5,
