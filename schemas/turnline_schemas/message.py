@@ -19,12 +19,10 @@ from pydantic import (
 
 from turnline_schemas.errors import InvalidMessageError, PayloadTooLargeError
 from turnline_schemas.ids import SessionId, TurnId
+from turnline_schemas.storable import check_storable
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """Default limit of one encoded inbox message, in bytes."""
-
-MAX_DEPTH: Final = 64
-"""Deepest nesting of what a message carries."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -107,7 +105,7 @@ class TurnMessage(InboxMessage):
             raise ValueError("message.content is empty")
         if not isinstance(self.message.content, str) and not self.message.content.parts:
             raise ValueError("message.content has no parts")
-        _check_storable([self.user, self.assistant, self.message, self.context])
+        check_storable([self.user, self.assistant, self.message, self.context])
         return self
 
 
@@ -169,30 +167,3 @@ def describe(error: ValidationError) -> str:
         for item in error.errors(include_input=False, include_url=False)
     )
     return "; ".join(lines)
-
-
-def _check_storable(value: object, depth: int = 0) -> None:
-    """Return if Postgres can store ``value`` as JSON.
-
-    Raises:
-        ValueError: it holds NUL, or is nested deeper than any parser on the way should have to go.
-    """
-    if depth > MAX_DEPTH:
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    match value:
-        case str():
-            if "\x00" in value:
-                raise ValueError("NUL characters cannot be stored; remove \\u0000")
-        case BaseModel():
-            for item in dict(value).values():
-                _check_storable(item, depth + 1)
-            _check_storable(value.model_extra or {}, depth)
-        case dict():
-            for key, item in value.items():
-                _check_storable(key, depth + 1)
-                _check_storable(item, depth + 1)
-        case list() | tuple():
-            for item in value:
-                _check_storable(item, depth + 1)
-        case _:
-            return
