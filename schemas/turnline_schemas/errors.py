@@ -20,7 +20,7 @@ TurnlineError
 """
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 
 class TurnlineError(Exception):
@@ -202,4 +202,6 @@ def hide_password(url: str) -> str:
     if password:
         userinfo, _, host = netloc.rpartition("@")
         netloc = f"{userinfo.partition(':')[0]}:***@{host}"
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    # Not urlunsplit(), which would write unix:///x another way.
+    hidden = url.replace(parts.netloc, netloc, 1) if parts.netloc else url
+    return hidden.replace(parts.query, query) if parts.query else hidden

@@ -24,6 +24,10 @@ from turnline_schemas.storable import check_storable
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """Default limit of one encoded inbox message, in bytes."""
 
+PROBLEMS_TOLD: Final = 5
+PATH_TOLD: Final = 6
+"""How much of what is wrong an error tells: enough to mend it, and no page of it."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -162,8 +166,11 @@ def validated(adapter: TypeAdapter[Any], payload: object) -> Any:
 
 def describe(error: ValidationError) -> str:
     """Return ``error`` as one line: ``field: what is wrong; field: ...`` without input values."""
-    lines = (
-        f"{'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}"
-        for item in error.errors(include_input=False, include_url=False)
-    )
+    problems = error.errors(include_input=False, include_url=False)
+    lines = [f"{_path(item['loc'])}: {item['msg']}" for item in problems[:PROBLEMS_TOLD]]
     return "; ".join(lines)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ".".join(str(part) for part in location[:PATH_TOLD]) or "message"
+    return path if len(location) <= PATH_TOLD else f"{path}..."

@@ -56,11 +56,10 @@ class Shell:
         )
 
 
-@pytest.fixture(scope="module")
-def world(shared: World) -> World:
-    """One worker for all commands."""
-    shared.worker()
-    return shared
+@pytest.fixture
+def world(stage: World) -> World:
+    """Two workers that all tests share."""
+    return stage
 
 
 @pytest.fixture

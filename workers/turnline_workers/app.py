@@ -4,10 +4,12 @@ Bells are hints, so on Redis they are acknowledged early and without emulation (
 throughput, and nothing is started twice by a reconnect); on RabbitMQ late, on a quorum queue.
 """
 
+import warnings
 from typing import Any
 
 import structlog
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from turnline_producer.bells import bell_queue, is_redis
 from turnline_schemas.errors import ConfigurationError
@@ -46,6 +48,10 @@ class TurnlineApp(Celery):  # type: ignore[misc]
         """Stop it, if it runs."""
         if self._worker is not None:
             self._worker.stop()
+
+
+# Celery warns root because of pickle; here only JSON is accepted.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 def make_app(settings: Settings) -> TurnlineApp:

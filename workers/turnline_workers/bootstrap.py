@@ -41,6 +41,9 @@ THREAD_CONNECTIONS = 2
 
 REDIS_CONNECTIONS = 16
 
+SETTLE_TIME = 5.0
+"""Seconds beyond the grace time in which a decided outcome may still be committed."""
+
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
@@ -217,7 +220,7 @@ class Worker:
 
     async def _stop_on_loop(self) -> None:
         self.runner.draining = True
-        self.runner.hand_over()
+        self.runner.hand_over(settling=True)
         for pause in pauses(0.01, 0.1):
             if not self.runner.playing:
                 break
@@ -232,6 +235,9 @@ class Worker:
             self.runner.draining = True
             logger.info("worker.draining", playing=len(self.runner.playing))
             self.loop.call_later(self.settings.grace, self.runner.hand_over)
+            # Postgres may be away just now; it must not keep a worker from ending.
+            late = self.settings.grace + SETTLE_TIME
+            self.loop.call_later(late, lambda: self.runner.hand_over(settling=True))
 
     def _check_servers(self) -> None:
         check_policy(self._sync_redis, self.settings.redis_url)

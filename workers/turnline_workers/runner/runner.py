@@ -130,10 +130,14 @@ class Runner:
                 return
         task.cancel()
 
-    def hand_over(self) -> None:
-        """Give up every attempt under way, so that other workers take the turns."""
+    def hand_over(self, *, settling: bool = False) -> None:
+        """Give up every attempt under way, so that other workers take the turns.
+
+        Args:
+            settling: also those whose outcome is decided and waits for Postgres.
+        """
         for playing in list(self.playing.values()):
-            if playing.cancel_reason is None and not playing.settling:
+            if settling or not (playing.settling or playing.cancel_reason is not None):
                 playing.task.cancel()
 
     async def _receive(self, bell: Bell, *, slot: bool) -> Claim | None:
