@@ -83,7 +83,10 @@ class AttemptSuperseded(EventData):
     """An attempt died.  A reader erases everything that attempt showed of this turn."""
 
     attempt: int
-    """Number of the dead attempt; the envelope names the one that takes over."""
+    """Number of the dead attempt; the envelope names the one that takes over.
+
+    Each new attempt names all earlier ones, so the same one may be named again.
+    """
     reason: str
 
 

@@ -16,6 +16,7 @@ from turnline_schemas.errors import ConfigurationError
 from turnline_schemas.names import QUEUE
 from turnline_workers.bootstrap import Worker
 from turnline_workers.logs import configure_logs
+from turnline_workers.odd_bells import TRANSPORT
 from turnline_workers.settings import Settings, load_settings
 from turnline_workers.tasks import register
 
@@ -67,6 +68,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     redis = is_redis(settings.broker)
     return {
         "broker_url": settings.broker,
+        "broker_transport": TRANSPORT if redis else None,
         "broker_transport_options": _redis_options() if redis else {"confirm_publish": True},
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
+from celery.exceptions import InvalidTaskError
 from celery.worker import state
 from celery.worker.request import Request
 from pydantic import TypeAdapter
@@ -16,6 +17,7 @@ from turnline_schemas.names import ENQUEUE_TASK, PLAY_TASK
 from turnline_workers.bootstrap import Worker
 from turnline_workers.bus.inbox import DeadLetter
 from turnline_workers.flow import Claim
+from turnline_workers.odd_bells import STRATEGY
 from turnline_workers.pool import task_id
 from turnline_workers.runner.ringer import Bell
 
@@ -26,11 +28,21 @@ _SESSION = TypeAdapter(SessionId)
 logger = structlog.get_logger(__name__)
 
 
-class HiddenRequest(Request):  # type: ignore[misc]
+class CheckedRequest(Request):  # type: ignore[misc]
+    """A task from anybody: a message out of shape is refused, where Celery's worker would end."""
+
+    def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(message, *args, **kwargs)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidTaskError(f"its message is out of shape: {type(error).__name__}") from None
+
+
+class HiddenRequest(CheckedRequest):
     """A task whose arguments hold what people said: logs, events and Flower do not show them."""
 
-    def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
-        super().__init__(message, *args, headers=headers, **kwargs)
+    def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(message, *args, **kwargs)
         self._argsrepr = self._kwargsrepr = HIDDEN
         self._request_dict["argsrepr"] = self._request_dict["kwargsrepr"] = HIDDEN
 
@@ -40,7 +52,7 @@ class HiddenRequest(Request):  # type: ignore[misc]
         return shown
 
 
-class BellRequest(Request):  # type: ignore[misc]
+class BellRequest(CheckedRequest):
     """A bell, told to be started once it is known which turn it came to play.
 
     That may be an earlier turn of the session than the one that rang.  Celery counts on one
@@ -85,7 +97,7 @@ def register(app: Celery, worker: Callable[[], Worker]) -> None:
             return
         await worker().answer(Bell(session, str(turn), int(hops)), _show)
 
-    @app.task(name=PLAY_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
+    @app.task(name=PLAY_TASK, ignore_result=True, Strategy=STRATEGY)  # type: ignore[untyped-decorator]
     def play(session: str, turn: str = "", hops: int = 0) -> None:
         """The bell.  Pools without a loop wait in a thread while the turn plays."""
         task_id.set(play.request.id)
@@ -95,7 +107,7 @@ def register(app: Celery, worker: Callable[[], Worker]) -> None:
     play.coroutine = answer
     play.Request = f"{__name__}:{BellRequest.__name__}"
 
-    @app.task(name=ENQUEUE_TASK, ignore_result=True, bind=True)  # type: ignore[untyped-decorator]
+    @app.task(name=ENQUEUE_TASK, ignore_result=True, bind=True, Strategy=STRATEGY)  # type: ignore[untyped-decorator]
     def enqueue(
         self: Any, session: str = "", message: Any = None, turn: str | None = None, **more: Any
     ) -> None:

@@ -67,14 +67,9 @@ async def play(
     Args:
         cancelled: the reason why the turn was cancelled, or None if nobody asked for that.
     """
-    started, answer = turn, Assembler()
+    before, answer = turn, Assembler()
     try:
-        yield TurnStarted(
-            message_id=f"msg_{turn.turn}",
-            assistant=assistant.name,
-            model=assistant.model.name,
-            input=turn.input,
-        )
+        yield started(turn, assistant.name, model=assistant.model.name)
         for step in assistant.steps:
             answer = Assembler()
             # Closed by hand, so that a provider's stream ends with the turn, not with the garbage.
@@ -85,23 +80,30 @@ async def play(
                         continue
                     answer.feed(item)
                     yield item
-        yield await _completed(assistant, started, turn)
+        yield await _completed(assistant, before, turn)
     except asyncio.CancelledError:
         reason = cancelled()
         if reason is None:
             raise
         messages = _partial(turn, answer)
-        yield Cancelled(messages, started.state.appended(turn.turn, *messages), reason)
+        yield Cancelled(messages, before.state.appended(turn.turn, *messages), reason)
     except PlayError as error:
         messages = _partial(turn, answer)
-        state = started.state.appended(turn.turn, *messages)
+        state = before.state.appended(turn.turn, *messages)
         yield Failed(messages, state, error.code, str(error), error.retryable)
 
 
-async def _completed(assistant: Assistant, started: TurnState, turn: TurnState) -> Completed:
+def started(turn: TurnState, assistant: str, *, model: str) -> TurnStarted:
+    """Return the event that begins an attempt at ``turn``."""
+    return TurnStarted(
+        message_id=f"msg_{turn.turn}", assistant=assistant, model=model, input=turn.input
+    )
+
+
+async def _completed(assistant: Assistant, before: TurnState, turn: TurnState) -> Completed:
     new = replace(turn.state.appended(turn.turn, *turn.messages), private=turn.state.private)
     try:
-        state = await assistant.policies.apply(started.state, new)
+        state = await assistant.policies.apply(before.state, new)
         if not isinstance(state, InteractionState):
             raise TypeError(f"a policy returned {type(state).__name__}, not InteractionState")
     except Exception as error:  # a user's policy may raise anything

@@ -20,7 +20,15 @@ from turnline_workers.bus.connect import PASSING
 from turnline_workers.bus.log import Batch, EventLog
 from turnline_workers.errors import AssistantNotFoundError, ClaimLostError
 from turnline_workers.flow import Claim
-from turnline_workers.interaction.play import Cancelled, Completed, Failed, Outcome, play
+from turnline_workers.interaction.assistant import Assistant
+from turnline_workers.interaction.play import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    play,
+    started,
+)
 from turnline_workers.interaction.state import TurnState
 from turnline_workers.models.registry import Assistants
 from turnline_workers.runner.backoff import pauses
@@ -190,20 +198,15 @@ class Runner:
     async def _perform(self, playing: Playing, publisher: TurnPublisher) -> Outcome | Dead:
         claim = playing.claim
         await self._publish_earlier(claim)
-        if claim.turn.attempt > 1:
-            died = AttemptSuperseded(attempt=claim.turn.attempt - 1, reason="worker_lost")
-            await publisher.add(died)
+        for attempt in range(1, claim.turn.attempt):
+            # All of them: the one before may have died before it could tell of those before it.
+            await publisher.add(AttemptSuperseded(attempt=attempt, reason="worker_lost"))
         turn = TurnState(claim.turn.turn, claim.turn.message, claim.turn.context, claim.state)
-        kept = (turn.input,)
-        state = claim.state.appended(turn.turn, *kept)
-        if playing.cancel_reason is not None:
-            return Cancelled(kept, state, playing.cancel_reason)
-        if claim.turn.attempt > self._max_attempts:
-            return Dead(kept, state, claim.turn.attempt - 1)
-        try:
-            assistant = self._assistants.named(claim.turn.assistant)
-        except AssistantNotFoundError as error:
-            return Failed(kept, state, error.code, str(error), retryable=False)
+        assistant = self._assistant_for(playing)
+        if not isinstance(assistant, Assistant):
+            # Nothing plays it, but the transcript keeps its input, so followers must hear of it.
+            await publisher.add(started(turn, claim.turn.assistant, model=""))
+            return assistant
         events = play(assistant, turn, cancelled=lambda: playing.cancel_reason)
         async with aclosing(events):
             while True:
@@ -217,6 +220,20 @@ class Runner:
                         raise
                     # It struck between two events: tell the play, which keeps what there is.
                     return await _cancelled(events, error)
+
+    def _assistant_for(self, playing: Playing) -> Assistant | Outcome | Dead:
+        """Return who plays the turn; or its outcome, if nobody is to play it."""
+        claim = playing.claim
+        kept = (claim.turn.message,)
+        state = claim.state.appended(claim.turn.turn, *kept)
+        if playing.cancel_reason is not None:
+            return Cancelled(kept, state, playing.cancel_reason)
+        if claim.turn.attempt > self._max_attempts:
+            return Dead(kept, state, claim.turn.attempt - 1)
+        try:
+            return self._assistants.named(claim.turn.assistant)
+        except AssistantNotFoundError as error:
+            return Failed(kept, state, error.code, str(error), retryable=False)
 
     async def _publish_earlier(self, claim: Claim) -> None:
         """Publish what earlier turns left, so that their end stands before this turn's begin."""
@@ -240,7 +257,9 @@ class Runner:
 
     async def _settle(self, claim: Claim, outcome: Outcome | Dead, top: int) -> None:
         settlement = settle(claim, outcome, now_ms=self._now_ms(), top=top)
-        waiting = await self._commit(claim, settlement)
+        # Where others wait for a slot, this session stands in line with them.
+        will_ring = not self._slots.refused
+        waiting = await self._commit(claim, settlement, will_ring=will_ring)
         batch = Batch(
             claim.session,
             (settlement.event.fragment,),
@@ -257,14 +276,14 @@ class Runner:
         logger.info(
             "turn.settled", session=claim.session, turn=claim.turn.turn, outcome=settlement.status
         )
-        if waiting is not None:
+        if waiting is not None and will_ring:
             self._ring(Bell(claim.session, waiting))
 
-    async def _commit(self, claim: Claim, settlement: Settlement) -> str | None:
+    async def _commit(self, claim: Claim, settlement: Settlement, *, will_ring: bool) -> str | None:
         """Commit, for as long as it takes: only the fence may refuse an answer that is there."""
         for pause in pauses():
             try:
-                return await commit(self._engine, claim, settlement)
+                return await commit(self._engine, claim, settlement, will_ring=will_ring)
             except PostgresUnavailableError as error:
                 logger.warning("commit.delayed", session=claim.session, error=str(error))
                 await asyncio.sleep(pause)

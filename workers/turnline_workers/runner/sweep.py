@@ -7,7 +7,7 @@ last rung.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, Protocol
@@ -87,7 +87,7 @@ class Sweep:
         self._thread.start()
 
     def wake(self) -> None:
-        """Sweep now: a slot was freed that somebody waits for."""
+        """Look now for who waits for a slot, and for who was cancelled."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -97,27 +97,38 @@ class Sweep:
         self._thread.join(10)
 
     def _run(self) -> None:
+        urgent = (self._ring_stranded, self._cancel_asked)
+        due = time.monotonic()
         while not self._stopping:
-            self._wake.wait(self._every)
+            self._wake.wait(max(0.0, due - time.monotonic()))
             self._wake.clear()
-            if not self._stopping:
-                self.once()
+            if self._stopping:
+                return
+            if time.monotonic() < due:
+                self._do(urgent)
+                continue
+            due = time.monotonic() + self._every
+            self._do(
+                (
+                    self._release_due,
+                    *urgent,
+                    self._ring_untaken,
+                    self._publish_outbox,
+                    self._give_back_forgotten,
+                    self._bury,
+                )
+            )
 
-    def once(self) -> None:
-        """Sweep once.  Each part stands alone: one server being away stops only its parts."""
-        for part in (
-            self._ring_stranded,
-            self._ring_untaken,
-            self._publish_outbox,
-            self._cancel_asked,
-            self._give_back_forgotten,
-            self._bury,
-        ):
+    def _do(self, parts: Iterable[Callable[[], None]]) -> None:
+        """Each part stands alone: one server being away stops only its parts."""
+        for part in parts:
             with _tolerant(part.__name__.removeprefix("_")):
                 part()
 
-    def _ring_stranded(self) -> None:
+    def _release_due(self) -> None:
         sweeps.release_due(self._engine)
+
+    def _ring_stranded(self) -> None:
         stranded = sweeps.take_stranded(
             self._engine,
             lease=self._lease,

@@ -28,14 +28,20 @@ class Settlement:
     error: dict[str, Any] | None = None
 
 
-async def commit(engine: AsyncEngine, claim: Claim, settlement: Settlement) -> str | None:
+async def commit(
+    engine: AsyncEngine, claim: Claim, settlement: Settlement, *, will_ring: bool
+) -> str | None:
     """Settle the claimed turn and give its session free.
 
     Safe to repeat: if an earlier try went through and only its answer was lost, this changes
     nothing and returns None.
 
+    Args:
+        will_ring: the caller rings for the turn that waits next; if not, a sweep does as soon
+            as it is this session's turn among all that wait.
+
     Returns:
-        The turn that waits next, for which the caller should ring; None if none does.
+        The turn that waits next; None if none does.
 
     Raises:
         ClaimLostError: a newer claim exists; nothing was written.
@@ -70,6 +76,7 @@ async def commit(engine: AsyncEngine, claim: Claim, settlement: Settlement) -> s
                 "new_start": view.start,
                 "new_private": settlement.state.private,
                 "new_seq": settlement.last_seq,
+                "will_ring": will_ring,
             },
         )
         return None if waiting is None else str(waiting)

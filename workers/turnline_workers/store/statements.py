@@ -260,12 +260,14 @@ SETTLE = (
 )
 """Give the turn its one outcome."""
 
+_will_ring: Any = bindparam("will_ring", type_=Boolean())
+
 RELEASE = (
     update(sessions)
     .where(sessions.c.session == _session)
     .values(
         runnable_since=case((_waiting_turn.is_(None), null()), else_=NOW),
-        rung_at=case((_waiting_turn.is_(None), null()), else_=NOW),
+        rung_at=case((_waiting_turn.is_(None) | ~_will_ring, null()), else_=NOW),
         messages=bindparam("new_messages", type_=BigInteger()),
         view_head=bindparam("new_head", type_=JSONB()),
         view_start=bindparam("new_start", type_=BigInteger()),

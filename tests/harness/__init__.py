@@ -1,0 +1,1 @@
+"""Real servers, real worker processes, and a reader that looks at rows and keys by itself."""

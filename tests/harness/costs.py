@@ -1,0 +1,86 @@
+"""Counts what a turn costs: statements that Postgres got, commands that Redis got."""
+
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from harness.world import World
+
+_LINE = re.compile(r"\[(?P<pid>\d+)\] LOG:  (?:statement|execute [^:]*): (?P<sql>.*)")
+
+
+class StatementLog:
+    """Statements of a world's workers, as Postgres itself logs them: one round trip each."""
+
+    def __init__(self, world: World) -> None:
+        """Begin to log.  Connections opened before are not seen, so make this before workers."""
+        assert world.backends.postgres_log is not None
+        self._log: Path = world.backends.postgres_log
+        self._world = world
+        with world.backends.admin() as admin:
+            admin.execute(f"ALTER DATABASE \"{world.database}\" SET log_statement = 'all'")
+        self._from = 0
+
+    def begin(self) -> None:
+        """Count from here."""
+        self._from = self._log.stat().st_size
+
+    def statements(self) -> list[list[str]]:
+        """Return what was said since ``begin``, one list per connection, in order."""
+        workers = self._world.truth.rows(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'turnline'"
+        )
+        said: dict[str, list[str]] = {str(row["pid"]): [] for row in workers}
+        with self._log.open("rb") as file:
+            file.seek(self._from)
+            for line in file.read().decode("utf-8", "replace").splitlines():
+                found = _LINE.search(line)
+                if found and found["pid"] in said:
+                    said[found["pid"]].append(_short(found["sql"]))
+        return [each for each in said.values() if each]
+
+
+def _short(sql: str) -> str:
+    """Return verb and table of a statement."""
+    verb = sql.split()[0].lower()
+    table = re.search(r"(?:FROM|INTO|UPDATE) (?:turnline\.)?(\w+)", sql)
+    return f"{verb} {table[1]}" if table and verb not in {"begin", "commit"} else verb
+
+
+class CommandLog:
+    """Commands that clients send to a Redis, for as long as the block lasts."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(url)
+        self._database = self._redis.connection_pool.connection_kwargs["db"]
+        self._thread = threading.Thread(target=self._run)
+        self._monitor = self._redis.monitor()
+        self.commands: list[str] = []
+
+    def named(self, text: str) -> list[str]:
+        """Return the verbs of the commands that hold ``text``."""
+        return [command.split()[0].lower() for command in self.commands if text in command]
+
+    def __enter__(self) -> "CommandLog":
+        self._monitor.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with redis.Redis(connection_pool=self._redis.connection_pool) as other:
+            other.echo("the end of what is counted")
+        self._thread.join()
+        self._monitor.__exit__(None, None, None)
+        self._redis.close()
+
+    def _run(self) -> None:
+        for seen in self._monitor.listen():
+            told: dict[str, Any] = seen
+            if "the end of what is counted" in told["command"]:
+                return
+            if told["client_type"] != "lua" and told["db"] == self._database:
+                self.commands.append(told["command"])
