@@ -17,13 +17,16 @@ from typing import Any, Final
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.exceptions import KombuError
-from kombu.pools import producers
+from kombu.pools import ProducerPool
 
 from turnline_schemas.errors import BrokerUnavailableError
 from turnline_schemas.names import PLAY_TASK, QUEUE
 
 REST: Final = 2.0
 """Seconds without a try after the broker failed."""
+
+_CONNECTIONS: Final = 10
+"""Most bells that are sent at the same time."""
 
 _ORIGIN: Final = f"{os.getpid()}@{socket.gethostname()}"
 
@@ -66,6 +69,9 @@ class Bells:
         self._connection = Connection(
             broker_url, transport_options=transport_options(broker_url), connect_timeout=2
         )
+        # Not kombu's pools of the process: closing ours would close those of others, too.
+        self._connections = self._connection.Pool(_CONNECTIONS)
+        self._producers = ProducerPool(self._connections, limit=_CONNECTIONS)
         self._errors = (
             *self._connection.connection_errors,
             *self._connection.channel_errors,
@@ -89,7 +95,7 @@ class Bells:
             raise BrokerUnavailableError(self._url, "it failed a moment ago")
         try:
             # Not kombu's ensure(): its waits and retries would slow the caller down.
-            with producers[self._connection].acquire(block=True, timeout=5) as producer:
+            with self._producers.acquire(block=True, timeout=5) as producer:
                 body, headers, properties = _message(session, turn, hops)
                 producer.publish(
                     body,
@@ -109,7 +115,8 @@ class Bells:
 
     def close(self) -> None:
         """Close all connections."""
-        producers[self._connection].force_close_all()
+        self._producers.force_close_all()
+        self._connections.force_close_all()
         self._connection.release()
 
 

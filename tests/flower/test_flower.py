@@ -11,6 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -60,6 +61,13 @@ class Flower:
         with urlopen(self._url + path, timeout=15) as answer:
             assert answer.status == 200
             return html.unescape(answer.read().decode())
+
+    def serves(self, path: str) -> bool:
+        """Say whether a page is there."""
+        try:
+            return bool(self.get(path))
+        except (HTTPError, HTTPException, OSError):
+            return False
 
     def sees_worker(self) -> bool:
         """Whether it listens to events already: what came before is lost to it."""
@@ -117,6 +125,9 @@ def flower(place: World) -> Iterator[Flower]:
 
 
 def test_workers_are_listed(flower: Flower) -> None:
+    # Flower answers 404 for a worker until an inspection of it has come in.
+    until(lambda: flower.serves(f"/worker/{flower.worker}"), seconds=60, what="the worker's page")
+
     assert flower.worker in flower.get("/workers")
     assert "TurnPool" in flower.get(f"/worker/{flower.worker}")
 
@@ -181,6 +192,7 @@ def test_no_page_shows_what_was_said(flower: Flower, place: World) -> None:
     assert {row["name"] for row in flower.tasks()} == {ENQUEUE_TASK, PLAY_TASK}
     pages = ["/workers", "/tasks", "/broker", "/metrics", f"/worker/{flower.worker}"]
     pages += [f"/task/{row['uuid']}" for row in flower.tasks()]
+    until(lambda: flower.serves(f"/worker/{flower.worker}"), seconds=60, what="the worker's page")
     assert not [page for page in pages if SECRET in flower.get(page)]
     assert SECRET not in json.dumps(flower.tasks())
     logs = flower.log.read_text() + "".join(worker.said() for worker in place.started)

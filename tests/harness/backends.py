@@ -71,7 +71,8 @@ class Backends:
 def run_backends(directory: Path) -> Iterator[Backends]:
     """Start the servers that the environment does not name, for as long as the block lasts."""
     given = {
-        name: os.environ.get(f"TURNLINE_TEST_{name}_URL") for name in ("DATABASE", "REDIS", "BROKER")
+        name: os.environ.get(f"TURNLINE_TEST_{name}_URL")
+        for name in ("DATABASE", "REDIS", "BROKER")
     }
     with EmbeddedServers(
         directory, postgres=not given["DATABASE"], redis=not given["REDIS"]

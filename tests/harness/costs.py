@@ -9,7 +9,11 @@ import redis
 
 from harness.world import World
 
-_LINE = re.compile(r"\[(?P<pid>\d+)\] LOG:  (?:statement|execute [^:]*): (?P<sql>.*)")
+_ENTRY = re.compile(
+    r"^\d{4}-\S+ \S+ \S+ \[(?P<pid>\d+)\] LOG:  (?:statement|execute [^:]*): "
+    r"(?P<sql>.*?)(?=^\d{4}-|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 class StatementLog:
@@ -37,18 +41,19 @@ class StatementLog:
         said: dict[str, list[str]] = {str(row["pid"]): [] for row in workers}
         with self._log.open("rb") as file:
             file.seek(self._from)
-            for line in file.read().decode("utf-8", "replace").splitlines():
-                found = _LINE.search(line)
-                if found and found["pid"] in said:
-                    said[found["pid"]].append(_short(found["sql"]))
+            text = file.read().decode("utf-8", "replace")
+        for entry in _ENTRY.finditer(text):
+            if entry["pid"] in said:
+                said[entry["pid"]].append(_short(entry["sql"]))
         return [each for each in said.values() if each]
 
 
 def _short(sql: str) -> str:
-    """Return verb and table of a statement."""
-    verb = sql.split()[0].lower()
-    table = re.search(r"(?:FROM|INTO|UPDATE) (?:turnline\.)?(\w+)", sql)
-    return f"{verb} {table[1]}" if table and verb not in {"begin", "commit"} else verb
+    """Return what a statement does to which table; only the verb if it is about none."""
+    for verb, pattern in (("insert", "INSERT INTO"), ("update", "UPDATE"), ("select", "FROM")):
+        if table := re.search(rf"{pattern}\s+turnline\.(\w+)", sql):
+            return f"{verb} {table[1]}"
+    return sql.split()[0].lower()
 
 
 class CommandLog:
@@ -61,9 +66,10 @@ class CommandLog:
         self._monitor = self._redis.monitor()
         self.commands: list[str] = []
 
-    def named(self, text: str) -> list[str]:
-        """Return the verbs of the commands that hold ``text``."""
-        return [command.split()[0].lower() for command in self.commands if text in command]
+    def verbs(self) -> list[str]:
+        """Return what was commanded, without what clients do to keep a connection."""
+        verbs = [command.split()[0].lower() for command in self.commands]
+        return [verb for verb in verbs if verb not in {"select", "ping", "auth", "client", "hello"}]
 
     def __enter__(self) -> "CommandLog":
         self._monitor.__enter__()

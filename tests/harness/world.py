@@ -178,4 +178,3 @@ def _fresh_redis(url: str, number: int, *, ours: object) -> str:
     with redis.Redis.from_url(fresh) as client:
         client.flushdb()
     return fresh
-

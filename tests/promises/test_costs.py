@@ -1,5 +1,6 @@
 """What one warm turn costs.  A round trip that creeps in fails here."""
 
+import pytest
 from harness.builders import a_session, saying
 from harness.costs import CommandLog, StatementLog
 from harness.waiting import until
@@ -28,8 +29,14 @@ COMMIT = [
 OUTBOX = ["begin", "update turns", "commit"]
 """Once for all turns that ended within a quarter of a second."""
 
+ENQUEUE_AND_INTAKE = ["evalsha", "xrange", "evalsha"]
+BATCHES = 3
+"""Of events, at most: the start, what comes while Redis is busy with that, the end."""
+
 
 def test_one_warm_turn_is_this_many_round_trips_to_postgres(world: World) -> None:
+    if world.backends.postgres_log is None:
+        pytest.skip("this Postgres is somebody else's, and so is its log")
     session = a_session()
     log = StatementLog(world)
     world.worker(**QUIET)
@@ -38,10 +45,8 @@ def test_one_warm_turn_is_this_many_round_trips_to_postgres(world: World) -> Non
     log.begin()
     play(world, session)
 
-    by_connection = log.statements()
-    assert sorted(said for one in by_connection for said in one) == sorted(
-        [*RECEIVE_AND_CLAIM, *COMMIT, *OUTBOX]
-    )
+    said = [each for connection in log.statements() for each in connection]
+    assert sorted(said) == sorted([*RECEIVE_AND_CLAIM, *COMMIT, *OUTBOX])
 
 
 def test_one_warm_turn_is_this_many_commands_to_redis(world: World) -> None:
@@ -52,9 +57,11 @@ def test_one_warm_turn_is_this_many_commands_to_redis(world: World) -> None:
     with CommandLog(world.redis_url) as sessions, CommandLog(world.broker_url) as broker:
         play(world, session)
 
-    said = sessions.named(session)
-    print(sessions.commands, broker.commands)
-    assert said[:3] == ["evalsha", "xrange", "evalsha"]
+    assert sessions.verbs()[:3] == ENQUEUE_AND_INTAKE
+    assert set(sessions.verbs()[3:]) == {"evalsha"}
+    assert len(sessions.verbs()) <= len(ENQUEUE_AND_INTAKE) + BATCHES
+    assert broker.verbs().count("lpush") == 1
+    assert set(broker.verbs()) <= {"lpush", "brpop", "publish"}
 
 
 def warm_up(world: World, session: str) -> None:

@@ -130,6 +130,20 @@ def test_what_a_celery_client_sends_wrong_is_a_dead_letter_with_its_reason(world
     assert {each["reason"] for each in world.truth.dead_letters(session)} == {"invalid_fields"}
 
 
+@pytest.mark.xfail(reason="only invalid input is buried; a conflict fails the task and is gone")
+def test_a_conflict_of_a_celery_client_is_a_dead_letter(world: World) -> None:
+    session = a_session("celery")
+    world.tolerated += ["Traceback", "task.raised"]
+
+    with bare_celery(world) as client:
+        for message in ("one thing", "another thing"):
+            kwargs = {"session": session, "message": message, "turn": "order-17"}
+            client.send_task("turnline.enqueue", kwargs=kwargs, queue="turnline.turns")
+    until(lambda: world.truth.dead_letters(session), seconds=3, what="it is a dead letter")
+
+    assert [each["reason"] for each in world.truth.dead_letters(session)] == ["turn_conflict"]
+
+
 def test_malformed_bells_do_no_harm(world: World) -> None:
     session = a_session("bells")
     world.tolerated += ["task.raised", "Traceback"]

@@ -220,4 +220,3 @@ def read_only(world: World, *, on: bool) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-

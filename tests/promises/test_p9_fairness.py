@@ -67,6 +67,21 @@ def test_a_session_with_many_waiting_turns_starves_nobody(world: World, slots: i
     assert world.truth.ended(quiet, turn)
 
 
+def test_a_session_whose_worker_died_is_not_put_last(world: World) -> None:
+    orphan = a_session("orphan")
+    (doomed,) = world.workers(1, slots=1, lease=1)
+    turn = world.enqueue(orphan, context=lasting(3, deltas=10))
+    until(lambda: world.truth.status(orphan, turn) == "playing", what="it plays")
+    doomed.kill()
+    for _ in range(40):
+        world.enqueue(a_session(), context=lasting(0.3, deltas=3))
+
+    world.worker(slots=1, lease=1, sweep=0.3)
+    until(lambda: world.truth.ends() >= 25, seconds=60, what="most of the others are played")
+
+    assert world.truth.turn(orphan, turn)["attempts"] == 2
+
+
 def test_more_sessions_than_slots_are_all_played(world: World) -> None:
     sessions = [a_session() for _ in range(12)]
     world.workers(2, slots=2, headroom=1)

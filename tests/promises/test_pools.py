@@ -22,7 +22,8 @@ def test_stock_threads_play_turns_side_by_side(world: World) -> None:
     )
 
 
-@pytest.mark.parametrize("pool", ["solo"])
+# Not "prefork": that is Celery's own default, so it cannot be told from no -P at all.
+@pytest.mark.parametrize("pool", ["solo", "processes"])
 def test_a_pool_that_cannot_play_turns_is_refused_at_start(world: World, pool: str) -> None:
     worker = world.worker("-P", pool, "-c", "1", ready=False)
 

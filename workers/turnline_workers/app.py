@@ -68,7 +68,6 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     redis = is_redis(settings.broker)
     return {
         "broker_url": settings.broker,
-        "broker_transport": TRANSPORT if redis else None,
         "broker_transport_options": _redis_options() if redis else {"confirm_publish": True},
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -120,6 +119,9 @@ def _connect(app: TurnlineApp, settings: Settings) -> None:
     @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _start(**_: Any) -> None:
         configure_logs(settings)
+        if is_redis(settings.broker):
+            # Of workers only: Flower knows brokers by the names of kombu's own transports.
+            app.conf.broker_transport = TRANSPORT
         try:
             app.start_turnline(settings)
         except ConfigurationError as error:

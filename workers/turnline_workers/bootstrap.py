@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -185,6 +185,10 @@ class Worker:
     def fences(self) -> Mapping[str, int]:
         """Session -> fence of what is played here."""
         return {session: each.claim.fence for session, each in list(self.runner.playing.items())}
+
+    def answering(self) -> Collection[str]:
+        """Sessions with a bell that is being answered here."""
+        return list(self.runner.answering)
 
     def cancel_soon(self, session: str, reason: str) -> None:
         """End what is played of ``session``."""

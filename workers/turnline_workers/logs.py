@@ -50,3 +50,13 @@ def configure_logs(settings: Settings) -> None:
     # One line per bell received and done says nothing that ours do not.
     for name in ("celery.worker.strategy", "celery.app.trace", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_body)
+
+
+def _without_body(record: logging.LogRecord) -> bool:
+    """Cut off the body and the headers that Celery shows of a message it cannot use."""
+    text = str(record.msg).strip()
+    if "body" in text and isinstance(record.args, tuple):
+        record.msg = text.splitlines()[0].split("[")[0]
+        record.args = record.args[: record.msg.count("%")]
+    return True

@@ -1,6 +1,7 @@
 """``turnline migrate`` and ``turnline worker``."""
 
 import os
+import socket
 import sys
 from typing import Annotated
 
@@ -8,7 +9,10 @@ import typer
 
 from turnline_schemas.errors import hide_password
 from turnline_workers.cli.target import explained, find_target
+from turnline_workers.settings import load_settings
 from turnline_workers.store import migrations
+from turnline_workers.store.engine import one_connection
+from turnline_workers.store.liveness import alive_on
 
 
 def migrate() -> None:
@@ -34,6 +38,12 @@ def worker(
     slots: Annotated[
         int | None, typer.Option(min=1, help="Turns played at the same time (TURNLINE_SLOTS).")
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Start nothing: exit 0 if a worker of this host is alive, else 1."
+        ),
+    ] = False,
 ) -> None:
     """Run a worker in the foreground.  SIGTERM lets it finish or hand over its turns.
 
@@ -44,7 +54,12 @@ def worker(
       turnline worker
 
       turnline worker --slots 200 --name chat-1@%h
+
+      turnline worker --check     (for health checks)
     """
+    if check:
+        _check_alive()
+        return
     if pool not in {"asyncio", "threads"}:
         raise typer.BadParameter(f"{pool!r} is not supported; use asyncio or threads")
     with explained():
@@ -62,3 +77,14 @@ def worker(
         command += ["--pool", "threads"]
     # The settings are read when Celery imports the application, so it gets a process of its own.
     os.execve(command[0], command, environment)  # noqa: S606 - no shell, our own interpreter
+
+
+def _check_alive() -> None:
+    with explained():
+        target = find_target()
+        with one_connection(target.database_url) as connection:
+            migrations.check(connection)
+            alive = alive_on(connection, socket.gethostname(), load_settings().lease_time)
+    typer.echo(f"{len(alive)} workers of {socket.gethostname()} are alive: {', '.join(alive)}")
+    if not alive:
+        raise typer.Exit(1)

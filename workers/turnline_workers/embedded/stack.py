@@ -36,7 +36,9 @@ def worker_command(number: int) -> Sequence[str]:
 def flower_command(port: int) -> Sequence[str]:
     """How Flower is started."""
     celery = (sys.executable, "-m", "celery", "-A", "turnline_workers.app", "flower")
-    return [*celery, f"--address={HOST}", f"--port={port}"]
+    # Flower leaves out the arguments unless told; they name session and turn.
+    columns = "--tasks-columns=state,kwargs,runtime,received,worker,name,uuid"
+    return [*celery, f"--address={HOST}", f"--port={port}", columns]
 
 
 def migrate(database_url: str) -> None:

@@ -6,6 +6,7 @@ nothing at all is written.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -92,6 +93,8 @@ class Runner:
         self._now_ms = now_ms
         self.playing: dict[str, Playing] = {}
         """Session -> what is played of it here."""
+        self.answering: Counter[str] = Counter()
+        """Session -> bells being answered here: what Postgres gives us meanwhile is not lost."""
         self.draining = False
 
     async def answer(self, bell: Bell, *, on_claim: Callable[[Claim], None]) -> None:
@@ -106,6 +109,7 @@ class Runner:
             self._pass_on(bell)
             return
         slot = self._slots.take()
+        self.answering[bell.session] += 1
         try:
             claim = await self._receive(bell, slot=slot)
             if claim is not None:
@@ -114,6 +118,9 @@ class Runner:
         except (PostgresUnavailableError, RedisError) as error:
             logger.warning("bell.failed", session=bell.session, error=str(error))
         finally:
+            self.answering[bell.session] -= 1
+            if not self.answering[bell.session]:
+                del self.answering[bell.session]
             if slot:
                 self._slots.give()
                 if self._slots.refused:

@@ -7,7 +7,7 @@ last rung.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, Protocol
@@ -27,6 +27,11 @@ from turnline_workers.store import liveness, sweeps
 BELL_TIME: Final = 2.0
 """Seconds that a bell gets to arrive before it counts as lost."""
 
+BACKLOG: Final = 20
+LONGEST_BELL_TIME: Final = 30.0
+"""More than ``BACKLOG`` bells overdue at once are slow and not lost: ringing again would only make
+them slower.  Then a bell gets twice the time, up to this."""
+
 OUTBOX_TIME: Final = 3.0
 """Seconds that the worker which committed a turn gets to publish its end."""
 
@@ -41,6 +46,10 @@ class Players(Protocol):
 
     def fences(self) -> Mapping[str, int]:
         """Session -> fence of what is played here."""
+        ...
+
+    def answering(self) -> Collection[str]:
+        """Sessions with a bell that is being answered here, played ones among them."""
         ...
 
     def cancel_soon(self, session: str, reason: str) -> None:
@@ -79,6 +88,8 @@ class Sweep:
         self._stopping = False
         self._wake = threading.Event()
         self._suspects: dict[str, int] = {}
+        self._bell_time = BELL_TIME
+        self._patient_until = 0.0
         self._buried = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="turnline-sweep", daemon=True)
 
@@ -132,16 +143,24 @@ class Sweep:
         stranded = sweeps.take_stranded(
             self._engine,
             lease=self._lease,
-            bell=timedelta(seconds=BELL_TIME),
+            bell=timedelta(seconds=self._bell_time),
             limit=self._players.room(),
         )
         for session, turn in stranded:
             self._ring(Bell(session, turn))
 
     def _ring_untaken(self) -> None:
+        overdue = 0
         for shard in range(RUNG_SHARDS):
-            for session in self._due(keys=[rung_shard_key(shard)], args=[BELL_TIME, sweeps.PAGE]):
+            args = [self._bell_time, sweeps.PAGE]
+            for session in self._due(keys=[rung_shard_key(shard)], args=args):
                 self._ring(Bell(session.decode("utf-8", "replace"), ""))
+                overdue += 1
+        if overdue > BACKLOG:
+            self._bell_time = min(2 * self._bell_time, LONGEST_BELL_TIME)
+            self._patient_until = time.monotonic() + 2 * self._bell_time
+        elif time.monotonic() > self._patient_until:
+            self._bell_time = BELL_TIME
 
     def _publish_outbox(self) -> None:
         older = timedelta(seconds=OUTBOX_TIME)
@@ -168,14 +187,13 @@ class Sweep:
         """Free sessions that Postgres says are ours and that we do not play.
 
         A claim whose commit went through while its answer was lost is known to nobody, and our
-        heartbeat would keep it for ever.  Twice seen with the same fence is long enough not to
-        mistake one that is just being claimed.
+        heartbeat would keep it for ever.  One whose bell is still being answered is none of
+        them, however long a busy loop takes.  Twice seen with the same fence, because a bell's
+        end may come between our two looks.
         """
         owned = sweeps.owned_by(self._engine, self._worker)
-        playing = self._players.fences()
-        suspects = {
-            session: fence for session, fence in owned.items() if playing.get(session) != fence
-        }
+        answering = self._players.answering()
+        suspects = {session: fence for session, fence in owned.items() if session not in answering}
         for session, fence in suspects.items():
             if self._suspects.get(session) == fence:
                 logger.warning("claim.forgotten", session=session, fence=fence)

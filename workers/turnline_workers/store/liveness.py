@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from turnline_workers.store.engine import translated
@@ -49,3 +49,11 @@ def bury(engine: Engine, age: timedelta) -> None:
     """Forget workers that have been silent for ``age`` and own nothing."""
     with translated(str(engine.url)), engine.begin() as connection:
         connection.execute(BURY_WORKERS, {"age": age})
+
+
+def alive_on(connection: Connection, hostname: str, lease: timedelta) -> list[str]:
+    """Return the workers of a host whose heartbeat is younger than ``lease``."""
+    query = select(workers.c.worker).where(
+        workers.c.hostname == hostname, workers.c.beat_at > NOW - lease
+    )
+    return list(connection.scalars(query.order_by(workers.c.worker)))

@@ -206,6 +206,8 @@ LEAVE = (
         rung_at=None,
         runnable_since=case(
             (_waiting_turn.is_(None), null()),
+            # What a dead worker left stands in line since then, and not behind everybody.
+            (sessions.c.owner.is_not(None), sessions.c.updated_at),
             else_=func.coalesce(sessions.c.runnable_since, NOW),
         ),
         **_FREE,
@@ -287,7 +289,13 @@ GIVE_BACK = (
         sessions.c.owner == _worker,
         sessions.c.fence == _fence,
     )
-    .values(owner=None, status="runnable", runnable_since=NOW, rung_at=None, updated_at=NOW)
+    .values(
+        owner=None,
+        status="runnable",
+        runnable_since=sessions.c.updated_at,
+        rung_at=None,
+        updated_at=NOW,
+    )
     .returning(sessions.c.session)
 )
 """Give a claim back without an outcome: the turn is tried again."""

@@ -93,7 +93,7 @@ def take_stranded(
             (sessions.c.status == "runnable") | ((sessions.c.status == "playing") & dead),
             sessions.c.rung_at.is_(None) | (sessions.c.rung_at < NOW - bell),
         )
-        .order_by(sessions.c.priority.desc(), sessions.c.runnable_since)
+        .order_by(sessions.c.priority.desc(), sessions.c.runnable_since.asc().nulls_first())
         .limit(min(limit, PAGE))
         .with_for_update(key_share=True, skip_locked=True)
         .cte("stranded")
@@ -149,7 +149,13 @@ def give_back_owned(engine: Engine, worker: str, session: str, fence: int) -> No
     statement = (
         update(sessions)
         .where(sessions.c.session == session, sessions.c.owner == worker, sessions.c.fence == fence)
-        .values(owner=None, status="runnable", runnable_since=NOW, rung_at=None, updated_at=NOW)
+        .values(
+            owner=None,
+            status="runnable",
+            runnable_since=sessions.c.updated_at,
+            rung_at=None,
+            updated_at=NOW,
+        )
     )
     with translated(str(engine.url)), engine.begin() as connection:
         connection.execute(statement)
