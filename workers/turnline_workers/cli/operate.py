@@ -30,8 +30,9 @@ def migrate() -> None:
 
 def worker(
     name: Annotated[
-        str, typer.Option("--name", "-n", help="Node name, unique in the cluster; %h is the host.")
-    ] = f"turnline-{os.getpid()}@%h",
+        str | None,
+        typer.Option("--name", "-n", help="Node name, unique in the cluster; %h is the host."),
+    ] = None,
     pool: Annotated[
         str, typer.Option("--pool", "-P", help="'asyncio' (ours) or 'threads'.")
     ] = "asyncio",
@@ -72,7 +73,12 @@ def worker(
     if slots is not None:
         environment["TURNLINE_SLOTS"] = str(slots)
     command = [sys.executable, "-m", "celery", "-A", "turnline_workers.app", "worker"]
-    command += ["--hostname", name, "--without-gossip", "--without-mingle"]
+    command += [
+        "--hostname",
+        name or f"turnline-{os.getpid()}@%h",
+        "--without-gossip",
+        "--without-mingle",
+    ]
     if pool == "threads":
         command += ["--pool", "threads"]
     # The settings are read when Celery imports the application, so it gets a process of its own.
