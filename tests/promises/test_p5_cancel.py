@@ -5,7 +5,7 @@ from harness.fold import TERMINAL, fold
 from harness.waiting import until
 from harness.world import World
 
-PROMPTLY = 2.0
+PROMPTLY = 5.0
 """Seconds in which a cancel is through on this slow machine; turns here would last far longer."""
 
 

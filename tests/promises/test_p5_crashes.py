@@ -28,7 +28,7 @@ def test_turns_of_a_killed_worker_are_played_by_another_within_lease_and_sweep(
     seconds = (world.truth.clock() - killed_at).total_seconds()
     until(lambda: world.truth.unfinished() == 0, what="all turns end")
 
-    assert seconds < 10 + 1, "lease and sweep, and a second for this slow machine"
+    assert seconds < 10 + 2, "lease and sweep, and a little for a slow machine"
     for session, turn in turns.items():
         assert_second_attempt_took_over(world, session, turn)
 

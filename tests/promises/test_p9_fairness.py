@@ -5,7 +5,7 @@ from harness.builders import a_session, lasting, saying
 from harness.waiting import until
 from harness.world import World
 
-PROMPTLY = 2.0
+PROMPTLY = 5.0
 """Seconds for what takes milliseconds, on a slow machine; the slow turns last far longer."""
 
 

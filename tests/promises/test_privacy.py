@@ -37,7 +37,6 @@ def an_enqueue_task(headers: Row, body: object) -> str:
     )
 
 
-@pytest.mark.xfail(reason="Celery logs the body of a message that it cannot use")
 @pytest.mark.parametrize("headers", ENVELOPES.values(), ids=ENVELOPES)
 def test_a_malformed_task_is_not_logged_with_its_text(stage: World, headers: Row) -> None:
     stage.tolerated = ["Traceback"]
