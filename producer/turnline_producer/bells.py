@@ -19,7 +19,7 @@ from kombu.entity import Queue
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
-from turnline_schemas.errors import BrokerUnavailableError
+from turnline_schemas.errors import BrokerUnavailableError, ConfigurationError, hide_password
 from turnline_schemas.names import PLAY_TASK, QUEUE
 
 REST: Final = 2.0
@@ -66,9 +66,14 @@ class Bells:
     def __init__(self, broker_url: str) -> None:
         self._url = broker_url
         self._queue = bell_queue(broker_url)
-        self._connection = Connection(
-            broker_url, transport_options=transport_options(broker_url), connect_timeout=2
-        )
+        try:
+            self._connection = Connection(
+                broker_url, transport_options=transport_options(broker_url), connect_timeout=2
+            )
+            self._connection.get_transport_cls()
+        except (KeyError, ValueError) as error:
+            problem = f"broker URL {hide_password(broker_url)!r} cannot be used: {error}"
+            raise ConfigurationError(problem) from error
         # Not kombu's pools of the process: closing ours would close those of others, too.
         self._connections = self._connection.Pool(_CONNECTIONS)
         self._producers = ProducerPool(self._connections, limit=_CONNECTIONS)
@@ -111,6 +116,20 @@ class Bells:
         except self._errors as error:
             with self._lock:
                 self._resting_until = time.monotonic() + REST
+            raise BrokerUnavailableError(self._url, error) from error
+
+    def waiting(self) -> int:
+        """Return how many bells stand in the broker's queue.
+
+        Raises:
+            BrokerUnavailableError: it does not answer.
+        """
+        try:
+            with self._producers.acquire(block=True, timeout=5) as producer:
+                queue = self._queue(producer.channel)
+                queue.queue_declare()
+                return int(queue.queue_declare(passive=True).message_count)
+        except self._errors as error:
             raise BrokerUnavailableError(self._url, error) from error
 
     def close(self) -> None:

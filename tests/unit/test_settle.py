@@ -23,7 +23,7 @@ OUTCOMES: dict[str, Any] = {
 
 
 def a_claim(**fields: Any) -> Claim:
-    turn = ClaimedTurn("turn-1", 2, HELLO, {}, "default", None)
+    turn = ClaimedTurn("turn-1", 2, 1, HELLO, {}, "default", None)
     values = {"session": "ses", "worker": "w-1", "fence": 7, "turn": turn, "last_seq": 40}
     return Claim(**{**values, "state": InteractionState(), **fields})
 

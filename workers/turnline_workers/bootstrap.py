@@ -77,7 +77,8 @@ class Worker:
         self._async_engine = open_async_engine(settings.database_url, connections=LOOP_CONNECTIONS)
         self._sync_redis = open_sync(settings.redis_url)
         self._redis = open_async(settings.redis_url, connections=REDIS_CONNECTIONS)
-        self._ringer = Ringer(Bells(settings.broker))
+        bells = Bells(settings.broker)
+        self._ringer = Ringer(bells)
         self._slots = Slots(settings.slots)
         limits = LogLimits(settings.log_length, settings.log_ttl)
         self._sweep = Sweep(
@@ -89,6 +90,7 @@ class Worker:
             lease=settings.lease_time,
             every=settings.sweep,
             ring=self._ringer.ring,
+            waiting_bells=bells.waiting,
         )
         self._inbox = Inbox(self._redis, limits, max_bytes=settings.max_message_bytes)
         self._heartbeat = Heartbeat(self._engine, self.identity, lease=settings.lease)

@@ -61,6 +61,8 @@ class ClaimedTurn:
     turn: str
     attempt: int
     """1 for the first try."""
+    losses: int
+    """Earlier attempts that took their worker down, or lost it."""
     message: Message
     context: dict[str, Any]
     assistant: str

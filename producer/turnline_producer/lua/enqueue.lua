@@ -3,7 +3,8 @@
 -- KEYS[1] tl:{<session>}:inbox        stream of messages not yet accepted, field d
 -- KEYS[2] tl:{<session>}:turn:<turn>  string <position>|<fingerprint>|<state>
 -- KEYS[3] tl:rung:<shard>             sorted set by ms: sessions rung and not yet taken;
---                                     shard = crc32(session) % 16, any other one works as well
+--                                     shard = crc32(session) % 16; from another one the sweep
+--                                     of the workers moves it there
 -- ARGV[1] session
 -- ARGV[2] the message as JSON (docs/protocol.md)
 -- ARGV[3] fingerprint of the message, or '' to take one of ARGV[2]: the same turn id with

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import redis
 import redis.asyncio as aioredis
+from redis.exceptions import ResponseError
 
 from turnline_schemas.names import events_channel, log_key, meta_key, settled_key
 from turnline_workers.bus.scripts import PUBLISH
@@ -60,11 +61,19 @@ class EventLog:
 
     def __init__(self, client: "aioredis.Redis", limits: LogLimits) -> None:
         self._limits = limits
+        self._redis = client
         self._script = client.register_script(PUBLISH)
 
     async def publish(self, batch: Batch) -> Published:
         """Publish ``batch``, whole or not at all.  Safe to repeat."""
         keys, args = _call(batch, self._limits)
+        try:
+            return _answer(await self._script(keys=keys, args=args))
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+        # Something else stands where the log was: the log is lost, and a new one begins.
+        await self._redis.delete(*keys)
         return _answer(await self._script(keys=keys, args=args))
 
 

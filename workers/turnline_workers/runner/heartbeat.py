@@ -45,5 +45,5 @@ class Heartbeat:
         while not self._stopping.wait(self._every):
             try:
                 beat(self._engine, self._identity)
-            except PostgresUnavailableError as error:
+            except Exception as error:  # noqa: BLE001 - a thread that ends would end every lease
                 logger.warning("heartbeat.missed", error=str(error))

@@ -1,5 +1,6 @@
 """Intake: what a bell does first, with or without a free slot."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,6 +57,8 @@ class Intake:
         self._worker = worker
         self._lease = lease
         self._now_ms = now_ms
+        # One at a time, so that commits always find a connection free.
+        self._door = asyncio.Semaphore(1)
 
     async def take(self, session: str, *, slot: bool) -> Taking:
         """Take a page of the inbox and, with a ``slot``, claim the session if it is free.
@@ -102,15 +105,16 @@ class Intake:
     async def _receive(
         self, session: str, arrivals: tuple[Arrival, ...], *, slot: bool
     ) -> Received:
-        return await receive(
-            self._engine,
-            session,
-            arrivals,
-            worker=self._worker,
-            slot=slot,
-            lease=self._lease,
-            now_ms=self._now_ms(),
-        )
+        async with self._door:
+            return await receive(
+                self._engine,
+                session,
+                arrivals,
+                worker=self._worker,
+                slot=slot,
+                lease=self._lease,
+                now_ms=self._now_ms(),
+            )
 
     async def _after(self, session: str, page: InboxPage, received: Received) -> int:
         letters = [*page.letters, *_refused(page.arrivals, received.refused)]

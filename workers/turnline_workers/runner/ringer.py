@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import structlog
 
 from turnline_producer.bells import Bells
-from turnline_schemas.errors import BrokerUnavailableError
 
 logger = structlog.get_logger(__name__)
 
@@ -55,5 +54,5 @@ class Ringer:
         while (bell := self._queue.get()) is not None:
             try:
                 self._bells.ring(bell.session, bell.turn, hops=bell.hops)
-            except BrokerUnavailableError as error:
+            except Exception as error:  # noqa: BLE001 - the next bell may get through
                 logger.warning("bell.not_sent", session=bell.session, error=str(error))

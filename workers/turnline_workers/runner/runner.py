@@ -194,8 +194,9 @@ class Runner:
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it was, the turn must not be stuck with an owner that has given it up.
             log.warning("turn.given_back", error=repr(error))
-            await self._give_back(claim)
-            if isinstance(error, asyncio.CancelledError):
+            handed_over = isinstance(error, asyncio.CancelledError)
+            await self._give_back(claim, handed_over=handed_over)
+            if handed_over:
                 raise
         finally:
             await publisher.close()
@@ -235,8 +236,8 @@ class Runner:
         state = claim.state.appended(claim.turn.turn, *kept)
         if playing.cancel_reason is not None:
             return Cancelled(kept, state, playing.cancel_reason)
-        if claim.turn.attempt > self._max_attempts:
-            return Dead(kept, state, claim.turn.attempt - 1)
+        if claim.turn.losses >= self._max_attempts:
+            return Dead(kept, state, claim.turn.losses)
         try:
             return self._assistants.named(claim.turn.assistant)
         except AssistantNotFoundError as error:
@@ -296,14 +297,14 @@ class Runner:
                 await asyncio.sleep(pause)
         raise AssertionError("pauses() does not end")
 
-    async def _give_back(self, claim: Claim) -> None:
+    async def _give_back(self, claim: Claim, *, handed_over: bool) -> None:
         try:
-            given = await asyncio.shield(give_back(self._engine, claim))
+            given = await asyncio.shield(give_back(self._engine, claim, handed_over=handed_over))
         except PostgresUnavailableError as error:
             # The sweep sees a session that this worker owns and does not play.
             logger.warning("turn.not_given_back", session=claim.session, error=str(error))
             return
-        if given:
+        if given and handed_over:
             self._ring(Bell(claim.session, claim.turn.turn, hops=1 if self.draining else 0))
 
 

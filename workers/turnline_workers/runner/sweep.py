@@ -5,6 +5,8 @@ no leader: what several workers find at once is harmless twice, and rows remembe
 last rung.
 """
 
+import random
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -17,8 +19,9 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
-from turnline_schemas.errors import PostgresUnavailableError
-from turnline_schemas.names import RUNG_SHARDS, rung_shard_key
+from turnline_schemas.errors import BrokerUnavailableError, PostgresUnavailableError
+from turnline_schemas.ids import ID_PATTERN
+from turnline_schemas.names import RUNG_SHARDS, rung_key, rung_shard_key
 from turnline_workers.bus.log import Batch, LogLimits, SyncEventLog
 from turnline_workers.bus.scripts import DUE
 from turnline_workers.runner.ringer import Bell
@@ -27,10 +30,9 @@ from turnline_workers.store import liveness, sweeps
 BELL_TIME: Final = 2.0
 """Seconds that a bell gets to arrive before it counts as lost."""
 
-BACKLOG: Final = 20
-LONGEST_BELL_TIME: Final = 30.0
-"""More than ``BACKLOG`` bells overdue at once are slow and not lost: ringing again would only make
-them slower.  Then a bell gets twice the time, up to this."""
+BACKLOG: Final = 100
+"""Bells in the broker's queue above which none are lost, only slow: ringing again would make them
+slower still."""
 
 OUTBOX_TIME: Final = 3.0
 """Seconds that the worker which committed a turn gets to publish its end."""
@@ -75,7 +77,15 @@ class Sweep:
         lease: timedelta,
         every: float,
         ring: Callable[[Bell], None],
+        waiting_bells: Callable[[], int],
     ) -> None:
+        """Do nothing yet.
+
+        Args:
+            every: seconds between two sweeps.
+            ring: sends a bell soon; never fails.
+            waiting_bells: how many stand in the broker's queue.
+        """
         self._engine = engine
         self._redis = client
         self._log = SyncEventLog(client, limits)
@@ -85,11 +95,10 @@ class Sweep:
         self._lease = lease
         self._every = every
         self._ring = ring
+        self._waiting_bells = waiting_bells
         self._stopping = False
         self._wake = threading.Event()
         self._suspects: dict[str, int] = {}
-        self._bell_time = BELL_TIME
-        self._patient_until = 0.0
         self._buried = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="turnline-sweep", daemon=True)
 
@@ -143,24 +152,35 @@ class Sweep:
         stranded = sweeps.take_stranded(
             self._engine,
             lease=self._lease,
-            bell=timedelta(seconds=self._bell_time),
-            limit=self._players.room(),
+            bell=timedelta(seconds=BELL_TIME),
+            limit=min(self._players.room(), self._budget()),
         )
         for session, turn in stranded:
             self._ring(Bell(session, turn))
 
     def _ring_untaken(self) -> None:
-        overdue = 0
-        for shard in range(RUNG_SHARDS):
-            args = [self._bell_time, sweeps.PAGE]
-            for session in self._due(keys=[rung_shard_key(shard)], args=args):
-                self._ring(Bell(session.decode("utf-8", "replace"), ""))
-                overdue += 1
-        if overdue > BACKLOG:
-            self._bell_time = min(2 * self._bell_time, LONGEST_BELL_TIME)
-            self._patient_until = time.monotonic() + 2 * self._bell_time
-        elif time.monotonic() > self._patient_until:
-            self._bell_time = BELL_TIME
+        budget = self._budget()
+        for shard in random.sample(range(RUNG_SHARDS), RUNG_SHARDS):
+            if budget <= 0:
+                return
+            due = self._due(keys=[rung_shard_key(shard)], args=[BELL_TIME, budget])
+            budget -= len(due)
+            for session in due:
+                self._ring_registered(session.decode("utf-8", "replace"), rung_shard_key(shard))
+
+    def _ring_registered(self, session: str, shard: str) -> None:
+        """Ring for a session; one that a foreign caller put into another shard moves to its own."""
+        if re.fullmatch(ID_PATTERN, session) is None:
+            self._redis.zrem(shard, session)
+            return
+        if shard != rung_key(session):
+            self._redis.zadd(rung_key(session), {session: time.time() * 1000}, nx=True)
+            self._redis.zrem(shard, session)
+        self._ring(Bell(session, ""))
+
+    def _budget(self) -> int:
+        """Return how many bells the broker's queue has room for."""
+        return BACKLOG - self._waiting_bells()
 
     def _publish_outbox(self) -> None:
         older = timedelta(seconds=OUTBOX_TIME)
@@ -211,7 +231,7 @@ def _tolerant(part: str) -> Iterator[None]:
     """A sweep comes again; a server that is away must not end the thread."""
     try:
         yield
-    except (PostgresUnavailableError, RedisError) as error:
+    except (PostgresUnavailableError, BrokerUnavailableError, RedisError) as error:
         logger.warning("sweep.interrupted", part=part, error=str(error))
     except Exception:
         logger.exception("sweep.failed", part=part)

@@ -82,8 +82,12 @@ async def commit(
         return None if waiting is None else str(waiting)
 
 
-async def give_back(engine: AsyncEngine, claim: Claim) -> bool:
+async def give_back(engine: AsyncEngine, claim: Claim, *, handed_over: bool) -> bool:
     """Give the session free without an outcome; the turn is tried again from the start.
+
+    Args:
+        handed_over: the attempt was given up on purpose; if not, it counts as lost, and the
+            next one begins after a while.
 
     Returns:
         False if the claim was lost already.
@@ -91,9 +95,20 @@ async def give_back(engine: AsyncEngine, claim: Claim) -> bool:
     async with transaction(engine) as connection:
         given = await connection.execute(
             sql.GIVE_BACK,
-            {"for_session": claim.session, "by_worker": claim.worker, "for_fence": claim.fence},
+            {
+                "for_session": claim.session,
+                "by_worker": claim.worker,
+                "for_fence": claim.fence,
+                "at_once": handed_over,
+            },
         )
-        return given.one_or_none() is not None
+        if given.one_or_none() is None:
+            return False
+        if handed_over:
+            await connection.execute(
+                sql.PUT_BACK, {"for_session": claim.session, "for_turn": claim.turn.turn}
+            )
+        return True
 
 
 async def is_valid(engine: AsyncEngine, claim: Claim) -> bool:

@@ -12,8 +12,9 @@ from sqlalchemy.pool import NullPool
 
 from turnline_schemas.errors import ConfigurationError, PostgresUnavailableError, hide_password
 
-RETRYABLE_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
-"""Serialization failure, deadlock, lock not available, query cancelled: try the same again.
+RETRYABLE_STATES = frozenset({"40001", "40P01", "55P03", "57014", "25006"})
+"""Serialization failure, deadlock, lock not available, query cancelled, and read-only, which a
+server is for a moment during a failover: try the same again.
 
 Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -22,7 +23,7 @@ CONNECT_ARGS = {
     "connect_timeout": 5,
     "application_name": "turnline",
     # A frozen client must not hold a session's row for longer than this.
-    "options": "-c idle_in_transaction_session_timeout=5s -c lock_timeout=10s -c timezone=UTC",
+    "options": "-c idle_in_transaction_session_timeout=5s -c lock_timeout=3s -c timezone=UTC",
     # A half-open connection is noticed in about 15 s instead of hours.
     "keepalives_idle": 5,
     "keepalives_interval": 5,
@@ -56,7 +57,8 @@ def open_async_engine(database_url: str, *, connections: int) -> AsyncEngine:
         parse_url(database_url),
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=30,
+        # Whoever waits for a connection waits in line; giving up would only lose the place.
+        pool_timeout=600,
         pool_pre_ping=False,
         connect_args=CONNECT_ARGS,
         hide_parameters=True,

@@ -30,6 +30,7 @@ async def load_claim(
         turn=ClaimedTurn(
             turn=turn.turn,
             attempt=turn.attempts,
+            losses=turn.losses,
             message=Message.model_validate(turn.message),
             context=turn.context,
             assistant=turn.assistant,

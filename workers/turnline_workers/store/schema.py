@@ -95,6 +95,8 @@ turns = Table(
     Column("fingerprint", Text(), nullable=False),
     Column("status", Text(), nullable=False),
     Column("attempts", Integer(), nullable=False, server_default="0"),
+    # Attempts that ended without saying so: the worker died, was fenced off, or met a defect.
+    Column("losses", Integer(), nullable=False, server_default="0"),
     # Fence of the newest attempt: it grows with the ordinal, which proves the order of play.
     Column("fence", BigInteger(), nullable=True),
     Column("user_id", Text(), nullable=True),

@@ -104,7 +104,7 @@ KNOWN = select(turns.c.turn, turns.c.fingerprint, turns.c.position).where(
 )
 """What is stored under ids that came again."""
 
-_may_wait = turns.c.status.in_(["waiting", "delayed"])
+_may_wait = turns.c.status.in_(["waiting", "delayed"]) & (turns.c.attempts == 0)
 
 CANCEL = (
     update(turns)
@@ -137,12 +137,14 @@ PICK = (
     .values(
         status="playing",
         attempts=turns.c.attempts + 1,
+        losses=turns.c.losses + case((turns.c.status == "playing", 1), else_=0),
         fence=bindparam("next_fence", type_=BigInteger()),
         started_at=func.coalesce(turns.c.started_at, NOW),
     )
     .returning(
         turns.c.turn,
         turns.c.attempts,
+        turns.c.losses,
         turns.c.message,
         turns.c.context,
         turns.c.assistant,
@@ -293,12 +295,19 @@ GIVE_BACK = (
         owner=None,
         status="runnable",
         runnable_since=sessions.c.updated_at,
-        rung_at=None,
+        rung_at=case((bindparam("at_once", type_=Boolean()), null()), else_=NOW),
         updated_at=NOW,
     )
     .returning(sessions.c.session)
 )
-"""Give a claim back without an outcome: the turn is tried again."""
+"""Give a claim back without an outcome: the turn is tried again, at once or after a while."""
+
+PUT_BACK = (
+    update(turns)
+    .where(turns.c.session == _session, turns.c.turn == _turn, turns.c.status == "playing")
+    .values(status="waiting")
+)
+"""Let a turn that was handed over wait again: it took nobody down."""
 
 SETTLED_BY = select(turns.c.status).where(
     turns.c.session == _session,

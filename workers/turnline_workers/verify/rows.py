@@ -79,6 +79,8 @@ PAIRS: Final = """
     HAVING (turns.fence IS NOT NULL AND turns.settled_at IS NOT NULL)
            <> (coalesce((array_agg(said.role ORDER BY said."index"))[1], '') = 'user')
         OR count(*) FILTER (WHERE said.role = 'user') > 1
+        OR (turns.status = 'completed' AND coalesce((turns.usage ->> 'output')::bigint, 0) > 0
+            AND count(*) FILTER (WHERE said.role = 'assistant') = 0)
         OR (turns.settled_at IS NULL AND count(said."index") > 0)
 """
 
@@ -100,7 +102,7 @@ STUCK_SESSIONS: Final = """
     WHERE (CAST(:session AS text) IS NULL OR sessions.session = :session)
       AND ((sessions.status = 'runnable'
             AND greatest(sessions.runnable_since, sessions.updated_at)
-                < clock_timestamp() - CAST(:patience AS interval))
+                < clock_timestamp() - 10 * CAST(:patience AS interval))
         OR (sessions.status = 'playing'
             AND coalesce(workers.beat_at, sessions.updated_at)
                 < clock_timestamp() - CAST(:patience AS interval))

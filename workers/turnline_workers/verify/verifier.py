@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import Connection, Engine, func, select
 
 from turnline_schemas.errors import RedisUnavailableError
@@ -76,6 +76,8 @@ class Verifier:
             for name in self._sessions(session):
                 try:
                     yield from self._check_log(name)
+                except ResponseError as error:
+                    yield Violation(READABLE, name, {"problem": str(error)})
                 except RedisError as error:
                     raise RedisUnavailableError(self._redis_url, error) from error
                 step()

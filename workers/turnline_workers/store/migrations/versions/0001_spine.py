@@ -129,6 +129,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=True),
         sa.Column("user_id", sa.Text(), nullable=True),
         sa.Column("assistant", sa.Text(), nullable=False),
@@ -142,9 +143,15 @@ def upgrade() -> None:
         sa.Column("priority", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_reason", sa.Text(), nullable=True),
-        sa.Column("error", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("usage", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("outbox", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column(
+            "error", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
+        ),
+        sa.Column(
+            "usage", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
+        ),
+        sa.Column(
+            "outbox", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
+        ),
         sa.Column(
             "accepted_at",
             sa.DateTime(timezone=True),
