@@ -127,11 +127,15 @@ class World:
     def close(self, *, failed: bool) -> None:
         """End the workers, see what they left behind, and remove it."""
         try:
+            self.backends.revive()
             self._end_workers()
             if not failed:
                 self._check_leases()
                 self.check_workers()
                 assert not (keys := self.truth.keys_for_ever()), f"keys without TTL: {keys}"
+        except BaseException:
+            failed = True
+            raise
         finally:
             if failed:
                 self.show_workers()

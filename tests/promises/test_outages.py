@@ -105,6 +105,20 @@ def test_without_the_broker_turns_are_accepted_and_played_when_it_is_back(world:
         assert_consistent(world, session, turns=1)
 
 
+@pytest.mark.parametrize("name", ["redis", "postgres", "broker"])
+def test_a_worker_ends_in_time_while_a_server_is_away(world: World, name: str) -> None:
+    session = a_session(name)
+    (worker,) = world.workers(1, grace=1, **SHORT)
+    turn = world.enqueue(session, context=lasting(60))
+    until(lambda: "text.delta" in world.truth.types(session, turn), what="it streams")
+    server(world, name).stop()
+
+    worker.ask_to_end()
+    code = worker.wait(seconds=20)
+
+    assert code == 0
+
+
 def test_a_broker_that_lost_everything_loses_nothing(world: World) -> None:
     sessions = [a_session() for _ in range(5)]
     for session in sessions:
