@@ -10,7 +10,12 @@ from celery.worker import state
 from celery.worker.request import Request
 from pydantic import TypeAdapter
 
-from turnline_schemas.errors import InvalidInputError, InvalidMessageError, TryLaterError
+from turnline_schemas.errors import (
+    ConflictError,
+    InvalidInputError,
+    InvalidMessageError,
+    TryLaterError,
+)
 from turnline_schemas.ids import SessionId
 from turnline_schemas.message import validated
 from turnline_schemas.names import ENQUEUE_TASK, PLAY_TASK
@@ -126,8 +131,8 @@ def _enqueue(
 ) -> None:
     try:
         worker.producer.enqueue(session, message, turn=turn, **more)
-    except (InvalidInputError, TypeError) as error:
-        code = error.code if isinstance(error, InvalidInputError) else "invalid_fields"
+    except (InvalidInputError, ConflictError, TypeError) as error:
+        code = "invalid_fields" if isinstance(error, TypeError) else error.code
         raw = repr({"message": message, "turn": turn, **more}).encode("utf-8", "replace")
         worker.bury(str(session), DeadLetter("", raw, code, str(error)))
     except TryLaterError as error:

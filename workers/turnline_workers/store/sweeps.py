@@ -56,7 +56,10 @@ def _give_places(connection: Connection, session: str, last_ordinal: int) -> int
     placed = (
         select(
             turns.c.turn,
-            (last_ordinal + func.row_number().over(order_by=turns.c.not_before)).label("place"),
+            (
+                last_ordinal
+                + func.row_number().over(order_by=[turns.c.not_before, turns.c.position])
+            ).label("place"),
         )
         .where(turns.c.session == session, turns.c.status == "delayed", turns.c.not_before <= NOW)
         .subquery()
