@@ -127,8 +127,8 @@ class Bells:
         try:
             with self._producers.acquire(block=True, timeout=5) as producer:
                 queue = self._queue(producer.channel)
-                queue.queue_declare()
-                return int(queue.queue_declare(passive=True).message_count)
+                # Declared and not only looked at: on Redis an empty queue does not exist.
+                return _waiting_in(queue, producer.channel)
         except self._errors as error:
             raise BrokerUnavailableError(self._url, error) from error
 
@@ -137,6 +137,13 @@ class Bells:
         self._producers.force_close_all()
         self._connections.force_close_all()
         self._connection.release()
+
+
+def _waiting_in(queue: Any, channel: Any) -> int:
+    declared = channel.queue_declare(
+        queue=queue.name, durable=queue.durable, auto_delete=False, arguments=queue.queue_arguments
+    )
+    return int(declared.message_count)
 
 
 def _message(session: str, turn: str, hops: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
