@@ -103,6 +103,10 @@ class Truth:
         query = "SELECT session, owner FROM turnline.sessions WHERE owner IS NOT NULL"
         return {row["session"]: row["owner"] for row in self.rows(query)}
 
+    def workers(self) -> set[str]:
+        """Workers that are there, or could not say that they went."""
+        return {row["worker"] for row in self.rows("SELECT worker FROM turnline.workers")}
+
     def log(self, session: str) -> list[Row]:
         """The events of the session's log."""
         entries: Any = self.redis.xrange(f"tl:{{{session}}}:log")

@@ -130,7 +130,6 @@ def test_what_a_celery_client_sends_wrong_is_a_dead_letter_with_its_reason(world
     assert {each["reason"] for each in world.truth.dead_letters(session)} == {"invalid_fields"}
 
 
-@pytest.mark.xfail(reason="only invalid input is buried; a conflict fails the task and is gone")
 def test_a_conflict_of_a_celery_client_is_a_dead_letter(world: World) -> None:
     session = a_session("celery")
     world.tolerated += ["Traceback", "task.raised"]

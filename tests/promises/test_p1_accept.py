@@ -146,7 +146,6 @@ def test_a_delayed_turn_lets_others_pass_and_is_played_when_due(stage: World) ->
     assert datetime.fromisoformat(accepted["data"]["not_before"]) == due
 
 
-@pytest.mark.xfail(strict=False, reason="turns due at one time are sorted by nothing else")
 def test_turns_that_are_due_at_the_same_time_keep_their_order(stage: World) -> None:
     session = a_session()
     soon = datetime.now(UTC) + timedelta(seconds=2)
