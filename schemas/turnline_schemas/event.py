@@ -88,6 +88,8 @@ class AttemptSuperseded(EventData):
     Each new attempt names all earlier ones, so the same one may be named again.
     """
     reason: str
+    """``handed_over`` if workers that were stopped gave all earlier attempts up, as in a rolling
+    restart; ``worker_lost`` if at least one attempt ended with its worker, or failed it."""
 
 
 class StepStarted(EventData):

@@ -40,7 +40,8 @@ def test_a_turn_that_lasts_longer_is_handed_over_at_once(world: World) -> None:
     assert code == 0
     log = world.truth.log(session)
     assert_dense(log)
-    assert [each["type"] for each in log].count("attempt.superseded") == 1
+    (told,) = [each["data"] for each in log if each["type"] == "attempt.superseded"]
+    assert told == {"attempt": 1, "reason": "handed_over"}
     assert fold(log) == world.truth.transcript(session)
 
 

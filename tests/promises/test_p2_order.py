@@ -54,6 +54,23 @@ def test_bells_in_reverse_order_change_nothing(world: World) -> None:
     assert_all_played(world, enqueued)
 
 
+def test_a_backlog_of_many_sessions_is_not_rung_for_again_and_again(world: World) -> None:
+    plans = [[an_order(f"ses-{producer}-{n}", f"t-{n}") for n in range(500)] for producer in (1, 2)]
+    with world.producers(plans) as producers:
+        enqueued = producers.results()
+    before = bells_sent(world)
+
+    world.workers(2, sweep=0.2, **BRIEF)
+    assert_all_played(world, enqueued)
+
+    assert bells_sent(world) - before < 500, "the sweep rang for what was only slow"
+
+
+def bells_sent(world: World) -> int:
+    """How many messages were put into the broker's queues since it started."""
+    return int(world.broker.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0))
+
+
 def play_all(
     world: World, plans: Sequence[Sequence[Order]], *, rings: int = 1
 ) -> dict[str, list[Enqueued]]:

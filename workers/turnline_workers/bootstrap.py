@@ -26,6 +26,7 @@ from turnline_workers.runner.backoff import pauses
 from turnline_workers.runner.heartbeat import Heartbeat
 from turnline_workers.runner.intake import Intake
 from turnline_workers.runner.outbox import Outbox
+from turnline_workers.runner.player import Player
 from turnline_workers.runner.ringer import Bell, Ringer
 from turnline_workers.runner.runner import Runner
 from turnline_workers.runner.slots import Slots
@@ -115,16 +116,16 @@ class Worker:
             lease=self.settings.lease_time,
             now_ms=now_ms,
         )
+        player = Player(log, self._outbox, assistants, max_attempts=self.settings.max_attempts)
         return Runner(
             self._async_engine,
             intake,
             log,
             self._outbox,
-            assistants,
+            player,
             slots=self._slots,
             ring=self._ringer.ring,
             call_fairest=self._sweep.wake,
-            max_attempts=self.settings.max_attempts,
             now_ms=now_ms,
         )
 
@@ -191,6 +192,10 @@ class Worker:
     def answering(self) -> Collection[str]:
         """Sessions with a bell that is being answered here."""
         return list(self.runner.answering)
+
+    def behind(self) -> int:
+        """Bells that wait for their intake."""
+        return len(self.runner.answering) - len(self.runner.playing)
 
     def cancel_soon(self, session: str, reason: str) -> None:
         """End what is played of ``session``."""

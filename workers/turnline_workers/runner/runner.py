@@ -7,34 +7,22 @@ nothing at all is written.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from turnline_schemas.errors import PostgresUnavailableError
-from turnline_schemas.event import AttemptSuperseded, EventData
 from turnline_workers.bus.connect import PASSING
 from turnline_workers.bus.log import Batch, EventLog
-from turnline_workers.errors import AssistantNotFoundError, ClaimLostError
+from turnline_workers.errors import ClaimLostError
 from turnline_workers.flow import Claim
-from turnline_workers.interaction.assistant import Assistant
-from turnline_workers.interaction.play import (
-    Cancelled,
-    Completed,
-    Failed,
-    Outcome,
-    play,
-    started,
-)
-from turnline_workers.interaction.state import TurnState
-from turnline_workers.models.registry import Assistants
+from turnline_workers.interaction.play import Outcome
 from turnline_workers.runner.backoff import pauses
 from turnline_workers.runner.intake import Intake
 from turnline_workers.runner.outbox import Outbox
+from turnline_workers.runner.player import Player, Playing
 from turnline_workers.runner.publisher import TurnPublisher
 from turnline_workers.runner.ringer import Bell
 from turnline_workers.runner.settle import Dead, settle
@@ -47,17 +35,6 @@ FULL_HOUSE_HOPS = 2
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Playing:
-    """A turn that this process plays."""
-
-    claim: Claim
-    task: asyncio.Task[object]
-    cancel_reason: str | None = None
-    settling: bool = False
-    """Its outcome is decided: too late to cancel."""
-
-
 class Runner:
     """Answers bells.  Lives on one event loop."""
 
@@ -67,12 +44,11 @@ class Runner:
         intake: Intake,
         log: EventLog,
         outbox: Outbox,
-        assistants: Assistants,
+        player: Player,
         *,
         slots: Slots,
         ring: Callable[[Bell], None],
         call_fairest: Callable[[], None],
-        max_attempts: int,
         now_ms: Callable[[], int],
     ) -> None:
         """Do nothing yet.
@@ -85,11 +61,10 @@ class Runner:
         self._intake = intake
         self._log = log
         self._outbox = outbox
-        self._assistants = assistants
+        self._player = player
         self._slots = slots
         self._ring = ring
         self._call_fairest = call_fairest
-        self._max_attempts = max_attempts
         self._now_ms = now_ms
         self.playing: dict[str, Playing] = {}
         """Session -> what is played of it here."""
@@ -185,7 +160,7 @@ class Runner:
             still_valid=lambda: is_valid(self._engine, claim),
         )
         try:
-            outcome = await self._perform(playing, publisher)
+            outcome = await self._player.perform(playing, publisher)
             playing.settling = True
             await publisher.flush()
             await self._settle(claim, outcome, publisher.top)
@@ -202,66 +177,6 @@ class Runner:
             await publisher.close()
             if self.playing.get(claim.session) is playing:
                 del self.playing[claim.session]
-
-    async def _perform(self, playing: Playing, publisher: TurnPublisher) -> Outcome | Dead:
-        claim = playing.claim
-        await self._publish_earlier(claim)
-        for attempt in range(1, claim.turn.attempt):
-            # All of them: the one before may have died before it could tell of those before it.
-            await publisher.add(AttemptSuperseded(attempt=attempt, reason="worker_lost"))
-        turn = TurnState(claim.turn.turn, claim.turn.message, claim.turn.context, claim.state)
-        assistant = self._assistant_for(playing)
-        if not isinstance(assistant, Assistant):
-            # Nothing plays it, but the transcript keeps its input, so followers must hear of it.
-            await publisher.add(started(turn, claim.turn.assistant, model=""))
-            return assistant
-        events = play(assistant, turn, cancelled=lambda: playing.cancel_reason)
-        async with aclosing(events):
-            while True:
-                try:
-                    item = await anext(events)
-                    if isinstance(item, (Completed, Failed, Cancelled)):
-                        return item
-                    await publisher.add(item)
-                except asyncio.CancelledError as error:
-                    if playing.cancel_reason is None:
-                        raise
-                    # It struck between two events: tell the play, which keeps what there is.
-                    return await _cancelled(events, error)
-
-    def _assistant_for(self, playing: Playing) -> Assistant | Outcome | Dead:
-        """Return who plays the turn; or its outcome, if nobody is to play it."""
-        claim = playing.claim
-        kept = (claim.turn.message,)
-        state = claim.state.appended(claim.turn.turn, *kept)
-        if playing.cancel_reason is not None:
-            return Cancelled(kept, state, playing.cancel_reason)
-        if claim.turn.losses >= self._max_attempts:
-            return Dead(kept, state, claim.turn.losses)
-        try:
-            return self._assistants.named(claim.turn.assistant)
-        except AssistantNotFoundError as error:
-            return Failed(kept, state, error.code, str(error), retryable=False)
-
-    async def _publish_earlier(self, claim: Claim) -> None:
-        """Publish what earlier turns left, so that their end stands before this turn's begin."""
-        for event in claim.unpublished:
-            batch = Batch(
-                claim.session,
-                (event.fragment,),
-                floor=claim.last_seq,
-                messages=claim.messages,
-                settles=event.turn,
-                snapshot_here=event.played,
-            )
-            for pause in pauses():
-                try:
-                    await self._log.publish(batch)
-                    break
-                except PASSING as error:
-                    logger.warning("log.unavailable", session=claim.session, error=str(error))
-                    await asyncio.sleep(pause)
-            self._outbox.published(event)
 
     async def _settle(self, claim: Claim, outcome: Outcome | Dead, top: int) -> None:
         settlement = settle(claim, outcome, now_ms=self._now_ms(), top=top)
@@ -306,11 +221,3 @@ class Runner:
             return
         if given and handed_over:
             self._ring(Bell(claim.session, claim.turn.turn, hops=1 if self.draining else 0))
-
-
-async def _cancelled(
-    events: AsyncGenerator[EventData | Outcome], error: asyncio.CancelledError
-) -> Cancelled:
-    item = await events.athrow(error)
-    assert isinstance(item, Cancelled)
-    return item

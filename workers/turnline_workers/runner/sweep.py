@@ -31,8 +31,8 @@ BELL_TIME: Final = 2.0
 """Seconds that a bell gets to arrive before it counts as lost."""
 
 BACKLOG: Final = 100
-"""Bells in the broker's queue above which none are lost, only slow: ringing again would make them
-slower still."""
+"""Bells under way above which none are lost, only slow: ringing again would make them slower
+still."""
 
 OUTBOX_TIME: Final = 3.0
 """Seconds that the worker which committed a turn gets to publish its end."""
@@ -52,6 +52,10 @@ class Players(Protocol):
 
     def answering(self) -> Collection[str]:
         """Sessions with a bell that is being answered here, played ones among them."""
+        ...
+
+    def behind(self) -> int:
+        """Bells that have arrived and are not answered yet."""
         ...
 
     def cancel_soon(self, session: str, reason: str) -> None:
@@ -179,8 +183,8 @@ class Sweep:
         self._ring(Bell(session, ""))
 
     def _budget(self) -> int:
-        """Return how many bells the broker's queue has room for."""
-        return BACKLOG - self._waiting_bells()
+        """Return how many bells may be sent: none while there are more than get answered."""
+        return BACKLOG - self._waiting_bells() - self._players.behind()
 
     def _publish_outbox(self) -> None:
         older = timedelta(seconds=OUTBOX_TIME)

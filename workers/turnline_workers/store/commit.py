@@ -10,8 +10,8 @@ from turnline_schemas.message import Message
 from turnline_workers.errors import ClaimLostError
 from turnline_workers.flow import Claim, TerminalEvent
 from turnline_workers.interaction.state import InteractionState, stored_view
-from turnline_workers.store import statements as sql
 from turnline_workers.store.engine import transaction
+from turnline_workers.store.statements import commit as sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, Interval, bindparam, delete, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from turnline_workers.store.engine import translated
-from turnline_workers.store.schema import workers
-from turnline_workers.store.statements import BURY_WORKERS, NOW
+from turnline_workers.store.schema import sessions, workers
+from turnline_workers.store.statements.parts import NOW
+
+_BURY = delete(workers).where(
+    workers.c.beat_at < NOW - bindparam("age", type_=Interval()),
+    ~select(literal(1)).where(sessions.c.owner == workers.c.worker).exists(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def say_goodbye(engine: Engine, worker: str) -> None:
 def bury(engine: Engine, age: timedelta) -> None:
     """Forget workers that have been silent for ``age`` and own nothing."""
     with translated(str(engine.url)), engine.begin() as connection:
-        connection.execute(BURY_WORKERS, {"age": age})
+        connection.execute(_BURY, {"age": age})
 
 
 def alive_on(connection: Connection, hostname: str, lease: timedelta) -> list[str]:

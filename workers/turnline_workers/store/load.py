@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from turnline_schemas.message import Message
 from turnline_workers.flow import Claim, ClaimedTurn, TerminalEvent
 from turnline_workers.interaction.state import InteractionState, ViewMessage
-from turnline_workers.store import statements as sql
+from turnline_workers.store.statements import receive as sql
 
 
 async def load_claim(

@@ -16,9 +16,9 @@ from turnline_schemas.event import TurnCancelled
 from turnline_schemas.message import CancelMessage, TurnMessage
 from turnline_workers.flow import Accepted, Arrival, Claim, LogEvent, Received, TerminalEvent
 from turnline_workers.flow import position_key as key
-from turnline_workers.store import statements as sql
 from turnline_workers.store.engine import transaction
 from turnline_workers.store.load import load_claim
+from turnline_workers.store.statements import receive as sql
 
 SessionRow = Any
 """A row of ``statements.LOCK``."""

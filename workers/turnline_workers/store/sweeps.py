@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine, func, literal, select, update
 from turnline_workers.flow import TerminalEvent
 from turnline_workers.store.engine import translated
 from turnline_workers.store.schema import sessions, turns, workers
-from turnline_workers.store.statements import CLEAR_OUTBOX, NOW
+from turnline_workers.store.statements.commit import CLEAR_OUTBOX
+from turnline_workers.store.statements.parts import NOW
 
 PAGE = 500
 """Rows that one sweep takes at most; the next one takes the rest."""

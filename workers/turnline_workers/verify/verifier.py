@@ -16,7 +16,7 @@ from turnline_schemas.names import inbox_key, log_key, meta_key
 from turnline_workers.store.engine import translated
 from turnline_workers.store.reading import transcript
 from turnline_workers.store.schema import messages, sessions, turns
-from turnline_workers.store.statements import NOW
+from turnline_workers.store.statements.parts import NOW
 from turnline_workers.verify.log import check_log
 from turnline_workers.verify.rows import PATIENCE, RULES, Violation, broken_rows
 

@@ -1,0 +1,149 @@
+"""Commit, giving back, and the outbox."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Text,
+    bindparam,
+    case,
+    column,
+    func,
+    null,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from turnline_workers.store.schema import messages, sessions, turns
+from turnline_workers.store.statements.parts import (
+    FENCE,
+    FREE,
+    NEXT_OPEN,
+    NOW,
+    SESSION,
+    TURN,
+    WORKER,
+)
+
+HOLD = (
+    select(sessions.c.fence, sessions.c.owner, sessions.c.messages)
+    .where(sessions.c.session == SESSION)
+    .with_for_update(key_share=True)
+)
+"""Lock the row and read what a claim is checked by."""
+
+_said = (
+    func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
+    .table_valued(
+        column("index", BigInteger()),
+        column("role", Text()),
+        column("content", JSONB()),
+        name="said",
+    )
+    .render_derived(with_types=True)
+)
+
+APPEND = insert(messages).from_select(
+    ["session", "turn", "index", "role", "content"],
+    select(SESSION, TURN, *_said.c),
+)
+"""Append to the transcript."""
+
+SETTLE = (
+    update(turns)
+    .where(
+        turns.c.session == SESSION,
+        turns.c.turn == TURN,
+        turns.c.status == "playing",
+        turns.c.fence == FENCE,
+    )
+    .values(
+        status=bindparam("new_status", type_=Text()),
+        settled_at=NOW,
+        error=bindparam("new_error", type_=JSONB(none_as_null=True)),
+        usage=bindparam("new_usage", type_=JSONB(none_as_null=True)),
+        outbox=bindparam("new_outbox", type_=JSONB()),
+    )
+    .returning(turns.c.turn)
+)
+"""Give the turn its one outcome."""
+
+_will_ring: Any = bindparam("will_ring", type_=Boolean())
+
+RELEASE = (
+    update(sessions)
+    .where(sessions.c.session == SESSION)
+    .values(
+        runnable_since=case((NEXT_OPEN.is_(None), null()), else_=NOW),
+        rung_at=case((NEXT_OPEN.is_(None) | ~_will_ring, null()), else_=NOW),
+        messages=bindparam("new_messages", type_=BigInteger()),
+        view_head=bindparam("new_head", type_=JSONB()),
+        view_start=bindparam("new_start", type_=BigInteger()),
+        private=bindparam("new_private", type_=JSONB()),
+        last_seq=func.greatest(sessions.c.last_seq, bindparam("new_seq", type_=BigInteger())),
+        updated_at=NOW,
+        **FREE,
+    )
+    .returning(NEXT_OPEN)
+)
+"""Store the state and give the session free; tells which turn waits next."""
+
+GIVE_BACK = (
+    update(sessions)
+    .where(
+        sessions.c.session == SESSION,
+        sessions.c.owner == WORKER,
+        sessions.c.fence == FENCE,
+    )
+    .values(
+        owner=None,
+        status="runnable",
+        runnable_since=sessions.c.updated_at,
+        rung_at=case((bindparam("at_once", type_=Boolean()), null()), else_=NOW),
+        updated_at=NOW,
+    )
+    .returning(sessions.c.session)
+)
+"""Give a claim back without an outcome: the turn is tried again, at once or after a while."""
+
+PUT_BACK = (
+    update(turns)
+    .where(turns.c.session == SESSION, turns.c.turn == TURN, turns.c.status == "playing")
+    .values(status="waiting")
+)
+"""Let a turn that was handed over wait again: it took nobody down."""
+
+SETTLED_BY = select(turns.c.status).where(
+    turns.c.session == SESSION,
+    turns.c.turn == TURN,
+    turns.c.fence == FENCE,
+    turns.c.settled_at.is_not(None),
+)
+"""A row if this very claim settled the turn: its commit went through, only the answer was lost."""
+
+_published = (
+    func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
+    .table_valued(column("session", Text()), column("turn", Text()), name="published")
+    .render_derived(with_types=True)
+)
+
+CLEAR_OUTBOX = (
+    update(turns)
+    .where(
+        tuple_(turns.c.session, turns.c.turn).in_(
+            select(turns.c.session, turns.c.turn)
+            .join(
+                _published,
+                (turns.c.session == _published.c.session) & (turns.c.turn == _published.c.turn),
+            )
+            .where(turns.c.outbox.is_not(None))
+            .order_by(turns.c.session, turns.c.turn)
+            .with_for_update(of=turns, skip_locked=True, key_share=True)
+        )
+    )
+    .values(outbox=None)
+)
+"""Forget terminal events that were published.  One that is skipped is cleared by the sweep."""
