@@ -127,7 +127,7 @@ class AsyncFollower:
             self._course.lost(error, monotonic())
         except RedisError as error:
             await self._link.drop()
-            raise RedisUnavailableError(self._url, error) from error
+            raise RedisUnavailableError(self._url, error, answers=True) from error
         except BaseException:
             await self._link.drop()  # half an answer may be on its way; the next call reconnects
             raise

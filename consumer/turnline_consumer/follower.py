@@ -154,7 +154,7 @@ class Follower:
             self._course.lost(error, monotonic())
         except RedisError as error:
             self._link.drop()
-            raise RedisUnavailableError(self._url, error) from error
+            raise RedisUnavailableError(self._url, error, answers=True) from error
         except BaseException:
             self._link.drop()  # half an answer may be on its way; the next call reconnects
             raise

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from turnline_producer.bells import Bells
@@ -30,6 +30,7 @@ from turnline_producer.command import (
     turn_command,
 )
 from turnline_producer.producer import CONFIRM_EVERY, SAFE_POLICY, SOCKET
+from turnline_producer.urls import check_redis_url
 from turnline_schemas.errors import (
     BrokerUnavailableError,
     ConfirmTimeoutError,
@@ -40,7 +41,10 @@ from turnline_schemas.receipt import Receipt
 
 
 class AsyncProducer:
-    """``Producer`` for an event loop: the same calls, the same errors."""
+    """``Producer`` for an event loop: the same calls, the same errors.
+
+    It belongs to the loop of its first call; another loop needs another one.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class AsyncProducer:
         limits: Limits | None = None,
     ) -> None:
         """Connect lazily; nothing is sent before the first call."""
-        self._url = redis_url
+        self._url = check_redis_url(redis_url)
         self._limits = limits or Limits()
         self._bells = Bells(broker_url or redis_url)
         pool = aioredis.BlockingConnectionPool.from_url(
@@ -102,7 +106,8 @@ class AsyncProducer:
             await self._check_policy()
             answer = read_answer(command, await self._enqueue(keys=command.keys, args=command.args))
         except RedisError as error:
-            raise RedisUnavailableError(self._url, error) from error
+            answers = isinstance(error, ResponseError)
+            raise RedisUnavailableError(self._url, error, answers=answers) from error
         # kombu blocks, so the bell is rung from a thread.
         ring_error = await asyncio.to_thread(self._ring, command) if answer.ring else None
         confirmed = confirm and await self._confirmed(command, answer, seconds)

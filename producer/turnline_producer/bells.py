@@ -19,7 +19,8 @@ from kombu.entity import Queue
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
-from turnline_schemas.errors import BrokerUnavailableError, ConfigurationError, hide_password
+from turnline_producer.urls import check_broker_url
+from turnline_schemas.errors import BrokerUnavailableError
 from turnline_schemas.names import PLAY_TASK, QUEUE
 
 REST: Final = 2.0
@@ -66,14 +67,11 @@ class Bells:
     def __init__(self, broker_url: str) -> None:
         self._url = broker_url
         self._queue = bell_queue(broker_url)
-        try:
-            self._connection = Connection(
-                broker_url, transport_options=transport_options(broker_url), connect_timeout=2
-            )
-            self._connection.get_transport_cls()
-        except (KeyError, ValueError) as error:
-            problem = f"broker URL {hide_password(broker_url)!r} cannot be used: {error}"
-            raise ConfigurationError(problem) from error
+        self._connection = Connection(
+            check_broker_url(broker_url),
+            transport_options=transport_options(broker_url),
+            connect_timeout=2,
+        )
         # Not kombu's pools of the process: closing ours would close those of others, too.
         self._connections = self._connection.Pool(_CONNECTIONS)
         self._producers = ProducerPool(self._connections, limit=_CONNECTIONS)

@@ -10,7 +10,7 @@ import redis
 from pydantic import JsonValue
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -29,6 +29,7 @@ from turnline_producer.command import (
     state_of,
     turn_command,
 )
+from turnline_producer.urls import check_redis_url
 from turnline_schemas.errors import (
     BrokerUnavailableError,
     ConfirmTimeoutError,
@@ -65,8 +66,11 @@ class Producer:
 
         Args:
             broker_url: the Celery broker that carries bells; the same Redis unless given.
+
+        Raises:
+            ConfigurationError: a URL cannot name such a server.
         """
-        self._url = redis_url
+        self._url = check_redis_url(redis_url)
         self._limits = limits or Limits()
         self._bells = Bells(broker_url or redis_url)
         # Trying again is safe, because enqueueing a turn twice changes nothing.
@@ -130,7 +134,8 @@ class Producer:
             self._check_policy()
             answer = read_answer(command, self._enqueue(keys=command.keys, args=command.args))
         except RedisError as error:
-            raise RedisUnavailableError(self._url, error) from error
+            answers = isinstance(error, ResponseError)
+            raise RedisUnavailableError(self._url, error, answers=answers) from error
         ring_error = self._ring(command) if answer.ring else None
         confirmed = confirm and self._confirmed(command, answer, timeout)
         return receipt(command, answer, ring_error=ring_error, confirmed=confirmed)

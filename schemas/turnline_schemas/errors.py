@@ -138,12 +138,18 @@ class ServerUnavailableError(TryLaterError):
     server = "server"
     setting = ""
 
-    def __init__(self, url: str, reason: object) -> None:
+    def __init__(self, url: str, reason: object, *, answers: bool = False) -> None:
+        """Say what to do.
+
+        Args:
+            answers: it is there, and refused; ``reason`` is what it said.
+        """
         self.url = hide_password(url)
         self.reason = str(reason)
+        state = "cannot do it" if answers else "is not available"
+        way_out = "mend it" if answers else "start it"
         super().__init__(
-            f"{self.server} at {self.url} is not available ({self.reason});"
-            f" start it, or set {self.setting}"
+            f"{self.server} at {self.url} {state} ({self.reason}); {way_out}, or set {self.setting}"
         )
 
 

@@ -1,71 +1,13 @@
 """The command line, as a user types it, against one worker."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from harness.shell import Shell
 from harness.waiting import until
 from harness.world import World
-
-TURNLINE = [sys.executable, "-c", "from turnline_workers.cli import main; main()"]
-
-
-class Shell:
-    """Runs ``turnline`` against a world."""
-
-    def __init__(self, world: World, directory: Path) -> None:
-        self.world = world
-        self.directory = directory
-        self.environment = {
-            key: value for key, value in os.environ.items() if not key.startswith("TURNLINE_")
-        } | {
-            "TURNLINE_DATABASE_URL": world.database_url,
-            "TURNLINE_REDIS_URL": world.redis_url,
-            "TURNLINE_BROKER_URL": world.broker_url,
-            "COLUMNS": "200",
-        }
-
-    def __call__(
-        self, *args: str, stdin: str | None = None, **changed: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end."""
-        return subprocess.run(
-            [*TURNLINE, *args],
-            env=self.environment | changed,
-            cwd=self.directory,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def start(self, *args: str) -> "subprocess.Popen[str]":
-        """Start a command that does not end by itself."""
-        return subprocess.Popen(
-            [*TURNLINE, *args],
-            env=self.environment,
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-@pytest.fixture
-def world(stage: World) -> World:
-    """Two workers that all tests share."""
-    return stage
-
-
-@pytest.fixture
-def turnline(world: World, tmp_path: Path) -> Shell:
-    """The command, in an empty directory."""
-    return Shell(world, tmp_path)
 
 
 def test_send_follow_streams_the_answer(turnline: Shell) -> None:
@@ -173,7 +115,7 @@ def test_sessions_and_show_tell_what_is_there(turnline: Shell) -> None:
     assert "completed" in shown
 
 
-def test_cancel_of_a_delayed_turn_ends_it(turnline: Shell, world: World) -> None:
+def test_cancel_of_a_delayed_turn_ends_it(turnline: Shell, stage: World) -> None:
     later = {"session": "later", "text": "x", "turn": "l-1", "not_before": "2999-01-01T00:00:00Z"}
     turnline("send", "--file", "-", "--confirm", stdin=json.dumps(later))
 
@@ -183,53 +125,6 @@ def test_cancel_of_a_delayed_turn_ends_it(turnline: Shell, world: World) -> None
         return json.loads(turnline("show", "later", "--json").stdout)["turns"][0]["status"]
 
     until(lambda: status() == "cancelled", seconds=15, what="the turn is cancelled")
-
-
-def test_verify_says_that_every_promise_holds(turnline: Shell) -> None:
-    turnline("send", "verified", "Hello!", "--follow")
-
-    assert turnline("verify", "verified").stdout.startswith("every promise holds: 1 sessions")
-    assert turnline("verify", "--all").returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("damage", "rule"),
-    [
-        (
-            "UPDATE turnline.turns SET fence = 1 WHERE session = 'hurt'",
-            "P2 turns are played in order",
-        ),
-        ("DELETE FROM turnline.messages WHERE session = 'hurt' AND index = 2", "P5 the transcript"),
-        (
-            "UPDATE turnline.messages SET content = '\"forged\"'"
-            " WHERE session = 'hurt' AND index = 2",
-            "P6 replaying the log gives the transcript",
-        ),
-        (
-            "UPDATE turnline.turns SET position = '1-1' WHERE session = 'hurt' AND ordinal = 2",
-            "P2 positions decide the order",
-        ),
-        (
-            "UPDATE turnline.turns SET status = 'waiting', settled_at = NULL, started_at = NULL,"
-            " attempts = 0, fence = NULL WHERE session = 'hurt' AND ordinal = 2",
-            "P9 no session is stuck",
-        ),
-    ],
-    ids=["order", "dense", "transcript", "position", "stuck"],
-)
-def test_verify_names_the_broken_rule(
-    turnline: Shell, world: World, damage: str, rule: str
-) -> None:
-    for turn in ("h-1", "h-2"):
-        turnline("send", "hurt", "Hello!", "--turn", turn, "--follow")
-    world.truth.change(damage)
-
-    done = turnline("verify", "hurt")
-
-    world.truth.change("DELETE FROM turnline.sessions WHERE session = 'hurt'")
-    world.truth.redis.delete(*world.truth.redis.scan_iter("tl:{hurt}:*"))
-    assert done.returncode == 1
-    assert rule in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -283,8 +178,8 @@ def test_a_server_that_is_away_is_named_without_its_password(
     assert "Traceback" not in done.stderr
 
 
-def test_a_database_without_the_schema_says_what_to_run(turnline: Shell, world: World) -> None:
-    empty = world.database_url.replace(f"/{world.database}", "/postgres")
+def test_a_database_without_the_schema_says_what_to_run(turnline: Shell, stage: World) -> None:
+    empty = stage.database_url.replace(f"/{stage.database}", "/postgres")
 
     done = turnline("sessions", TURNLINE_DATABASE_URL=empty)
 

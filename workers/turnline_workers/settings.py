@@ -1,11 +1,13 @@
 """Settings of a worker, from ``TURNLINE_*`` environment variables.  Nobody else reads them."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from turnline_producer.urls import check_broker_url, check_redis_url
 from turnline_schemas.errors import ConfigurationError
 from turnline_schemas.message import MAX_MESSAGE_BYTES, describe
 
@@ -53,6 +55,16 @@ class Settings(BaseSettings):
     log_json: bool = False
     """Logs as JSON lines instead of text."""
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, url: str) -> str:
+        return _or_value_error(check_redis_url, url)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_url(cls, url: str) -> str:
+        return _or_value_error(check_broker_url, url) if url else url
+
     @property
     def broker(self) -> str:
         """The broker in use."""
@@ -67,6 +79,14 @@ class Settings(BaseSettings):
     def concurrency(self) -> int:
         """What Celery is told: turns being played, and bells that only do intake."""
         return self.slots + self.headroom
+
+
+def _or_value_error(check: Callable[[str], str], url: str) -> str:
+    """Let pydantic name the variable that is wrong."""
+    try:
+        return check(url)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
 
 
 def load_settings() -> Settings:

@@ -3,7 +3,13 @@
 import redis
 import redis.asyncio as aioredis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -66,6 +72,7 @@ def check_policy(client: "redis.Redis", url: str) -> None:
     try:
         policy = client.info("memory").get("maxmemory_policy", SAFE_POLICY)
     except RedisError as error:
-        raise RedisUnavailableError(url, error) from error
+        answers = isinstance(error, ResponseError)
+        raise RedisUnavailableError(url, error, answers=answers) from error
     if policy != SAFE_POLICY:
         raise UnsafeRedisError(url, policy)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 
 from turnline_schemas.errors import ConfigurationError
+from turnline_schemas.names import inbox_key
 from turnline_workers.cli.target import explained, find_target, stderr
 from turnline_workers.store import migrations
 from turnline_workers.store.engine import one_connection
@@ -115,7 +116,8 @@ def verify(
         with target.engine() as engine, target.redis() as client, _progress() as progress:
             with one_connection(target.database_url) as connection:
                 migrations.check(connection)
-                if session is not None and find_session(connection, session) is None:
+                unknown = session is not None and find_session(connection, session) is None
+                if unknown and not client.exists(inbox_key(session or "")):
                     raise ConfigurationError(f"no session {session!r}")
             verifier = Verifier(engine, client, target.redis_url)
             total = verifier.count(session)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, func, select
 from turnline_schemas.errors import RedisUnavailableError
 from turnline_schemas.event import parse_event
 from turnline_schemas.message import Message
-from turnline_schemas.names import inbox_key, log_key, meta_key
+from turnline_schemas.names import RUNG_SHARDS, inbox_key, log_key, meta_key, rung_shard_key
 from turnline_workers.store.engine import translated
 from turnline_workers.store.reading import transcript
 from turnline_workers.store.schema import messages, sessions, turns
@@ -43,7 +43,7 @@ class Verifier:
             query = select(func.count()).select_from(sessions)
             if session is not None:
                 query = query.where(sessions.c.session == session)
-            return len(RULES) + int(connection.scalar(query) or 0)
+            return len(RULES) + int(connection.scalar(query) or 0) + (session is None)
 
     def totals(self, session: str | None) -> dict[str, int]:
         """Return how many sessions, turns and messages there are, and turns by status."""
@@ -74,13 +74,21 @@ class Verifier:
                     yield from broken_rows(connection, rule, session)
                 step()
             for name in self._sessions(session):
-                try:
-                    yield from self._check_log(name)
-                except ResponseError as error:
-                    yield Violation(READABLE, name, {"problem": str(error)})
-                except RedisError as error:
-                    raise RedisUnavailableError(self._redis_url, error) from error
+                yield from self._asked_of_redis(name, self._check_session)
                 step()
+            if session is None:
+                yield from self._asked_of_redis("", self._check_strangers)
+                step()
+
+    def _asked_of_redis(
+        self, session: str, check: Callable[[str], Iterator[Violation]]
+    ) -> Iterator[Violation]:
+        try:
+            yield from check(session)
+        except ResponseError as error:
+            yield Violation(READABLE, session, {"problem": str(error)})
+        except RedisError as error:
+            raise RedisUnavailableError(self._redis_url, error) from error
 
     def _sessions(self, session: str | None) -> Iterator[str]:
         if session is not None:
@@ -101,7 +109,18 @@ class Verifier:
             yield from page
             last = page[-1]
 
-    def _check_log(self, session: str) -> Iterator[Violation]:
+    def _check_strangers(self, _: str) -> Iterator[Violation]:
+        """Look at the inboxes of sessions that were enqueued to and that Postgres has not met."""
+        for shard in range(RUNG_SHARDS):
+            members: Any = self._redis.zrange(rung_shard_key(shard), 0, -1)
+            registered = {member.decode("utf-8", "replace") for member in members}
+            with self._engine.connect() as connection:
+                query = select(sessions.c.session).where(sessions.c.session.in_(registered))
+                known = set(connection.scalars(query))
+            for session in sorted(registered - known):
+                yield from self._check_inbox(session)
+
+    def _check_session(self, session: str) -> Iterator[Violation]:
         yield from self._check_inbox(session)
         # What rows call published now is in the log that is read after them; what the log calls
         # ended is settled in the rows that are read after it.
