@@ -82,7 +82,8 @@ def send(
                     json=json,
                 )
             else:
-                _tell(producer.enqueue(session, text, turn=turn, confirm=confirm), json=json)
+                receipt = producer.enqueue(session, text, turn=turn, confirm=confirm)
+                _tell(receipt, _enqueued(receipt), json=json)
 
 
 def cancel(
@@ -100,16 +101,22 @@ def cancel(
       turnline cancel ses_42 order-17
     """
     with explained(), find_target().producer() as producer:
-        _tell(producer.cancel(session, turn, reason=reason), json=json)
+        receipt = producer.cancel(session, turn, reason=reason)
+        asked = f"asked that turn {turn} end, if it is open; see: turnline show {session}"
+        _tell(receipt, asked, json=json)
 
 
-def _tell(receipt: Receipt, *, json: bool) -> None:
+def _enqueued(receipt: Receipt) -> str:
+    known = " (it was enqueued before)" if receipt.status == "duplicate" else ""
+    confirmed = ", committed in Postgres" if receipt.confirmed else ""
+    return f"turn {receipt.turn} at position {receipt.position}{confirmed}{known}"
+
+
+def _tell(receipt: Receipt, said: str, *, json: bool) -> None:
     if json:
         typer.echo(receipt.model_dump_json())
         return
-    known = " (it was enqueued before)" if receipt.status == "duplicate" else ""
-    confirmed = ", committed in Postgres" if receipt.confirmed else ""
-    typer.echo(f"turn {receipt.turn} at position {receipt.position}{confirmed}{known}")
+    typer.echo(said)
     if not receipt.rung:
         stderr.print(
             f"[yellow]no bell was sent[/] ({receipt.ring_error}); the sweep finds the turn",
