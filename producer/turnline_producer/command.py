@@ -1,5 +1,6 @@
 """Enqueueing without I/O: from a call to the arguments of one script, and from its answer back."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,7 +112,7 @@ def turn_command(
 def cancel_command(session: str, turn: str, *, reason: str, limits: Limits) -> Command:
     """Return the call that asks for the end of one turn."""
     valid = validated(_CANCEL, {"session": session, "turn": turn, "reason": reason})
-    return _command(valid, cancel_key(valid.session, valid.turn), limits)
+    return _command(valid, cancel_key(valid.session, valid.turn, uuid.uuid4().hex), limits)
 
 
 def _as_message(message: MessageLike) -> object:

@@ -56,9 +56,12 @@ def turn_key(session: str, turn: str) -> str:
     return f"tl:{{{session}}}:turn:{turn}"
 
 
-def cancel_key(session: str, turn: str) -> str:
-    """Like ``turn_key``, for the cancel message of a turn ('#' cannot occur in a turn id)."""
-    return f"tl:{{{session}}}:turn:{turn}#cancel"
+def cancel_key(session: str, turn: str, call: str) -> str:
+    """Like ``turn_key``, for one call that cancels a turn ('#' cannot occur in a turn id).
+
+    A turn may be cancelled again: the first time may have come before the turn itself.
+    """
+    return f"tl:{{{session}}}:turn:{turn}#cancel.{call}"
 
 
 def settled_key(session: str, turn: str) -> str:

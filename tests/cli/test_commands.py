@@ -52,7 +52,7 @@ def test_a_file_is_sent_line_by_line_and_wrong_lines_are_named(
         json.dumps({"session": "file-b", "text": "\ud800"}),
     ]
     file = tmp_path / "turns.jsonl"
-    file.write_text("\n".join(lines))
+    file.write_text("\n".join(lines), encoding="utf-8-sig")
 
     done = turnline("send", "--file", str(file), "--confirm")
 

@@ -17,6 +17,8 @@ from harness.waiting import until
 from harness.world import World
 
 ROOT = Path(__file__).parent.parent.parent
+SCRIPT = ("--eval", str(ROOT / "producer/turnline_producer/lua/enqueue.lua"))
+QUEUE = "turnline.turns"
 SECRET = "my dog is called Rex"
 
 
@@ -141,6 +143,61 @@ def test_a_conflict_of_a_celery_client_is_a_dead_letter(world: World) -> None:
     until(lambda: world.truth.dead_letters(session), seconds=3, what="it is a dead letter")
 
     assert [each["reason"] for each in world.truth.dead_letters(session)] == ["turn_conflict"]
+
+
+def test_a_celery_client_loses_nothing_while_redis_is_full(world: World) -> None:
+    session = a_session("celery")
+    world.truth.redis.config_set("maxmemory", "1")
+    try:
+        with bare_celery(world) as client:
+            kwargs = {"session": session, "message": SECRET}
+            client.send_task("turnline.enqueue", kwargs=kwargs, task_id="t-1", queue=QUEUE)
+        until(lambda: worker_says(world, "enqueue.delayed"), what="a worker is refused")
+    finally:
+        world.truth.redis.config_set("maxmemory", "0")
+
+    until(lambda: world.truth.ended(session, "t-1"), seconds=30, what="the turn is played")
+    assert not [each.name for each in world.started if SECRET in each.said()]
+
+
+def test_a_turn_of_the_script_that_is_refused_says_so(world: World) -> None:
+    session = a_session("cli")
+    key = f"tl:{{{session}}}:turn:t-1"
+    entry = an_entry(session, turn="t-1", message={"role": "user", "content": "  "})
+
+    redis_cli(
+        world.redis_url,
+        *SCRIPT,
+        f"tl:{{{session}}}:inbox",
+        key,
+        "tl:rung:0",
+        ",",
+        session,
+        entry.decode(),
+        "",
+        "10000",
+        "86400",
+    )
+    until(lambda: world.truth.dead_letters(session), what="it is a dead letter")
+
+    until(
+        lambda: str(world.truth.redis.get(key)).endswith("|refused:invalid_fields"),
+        what="who asks is told",
+    )
+
+
+def test_what_somebody_wrote_into_the_key_of_a_turn_does_not_keep_it_out(world: World) -> None:
+    session = a_session()
+    world.truth.redis.set(f"tl:{{{session}}}:turn:t-1", "junk", ex=60)
+
+    world.enqueue(session, turn="t-1")
+
+    until(lambda: world.truth.ended(session, "t-1"), what="the turn is played")
+
+
+def worker_says(world: World, text: str) -> bool:
+    """Whether any worker has logged ``text``."""
+    return any(text in worker.said() for worker in world.started)
 
 
 def test_malformed_bells_do_no_harm(world: World) -> None:

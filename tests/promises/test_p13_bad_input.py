@@ -9,6 +9,8 @@ from harness.truth import Row
 from harness.waiting import until
 from harness.world import World
 
+from turnline_schemas.errors import RedisUnavailableError
+
 DEEP = b'{"kind":"turn","context":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
@@ -173,6 +175,35 @@ def test_an_inbox_that_is_no_stream_is_put_aside(stage: World) -> None:
 
     assert stage.truth.dead_letters(session)[0]["reason"] == "inbox_wrong_type"
     assert_goes_on(stage, session)
+
+
+def test_a_session_whose_inbox_is_no_stream_mends_itself_when_somebody_enqueues(
+    stage: World,
+) -> None:
+    session = a_session()
+    stage.truth.redis.set(the_inbox(session), "junk")
+    with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
+        stage.enqueue(session)
+
+    until(lambda: not stage.truth.redis.exists(the_inbox(session)), what="it is put aside")
+    turn = stage.enqueue(session)
+    until(lambda: stage.truth.ended(session, turn), what="the session goes on")
+
+
+def test_an_inbox_whose_ids_are_used_up_begins_again(stage: World) -> None:
+    session = a_session()
+    first = stage.enqueue(session)
+    until(lambda: stage.truth.ended(session, first), what="a turn is played")
+    last = 2**64 - 1
+    stage.truth.redis.xadd(the_inbox(session), {"d": "junk"}, id=f"{last}-{last}")
+    stage.ring(session)
+    until(lambda: stage.truth.dead_letters(session), what="it is a dead letter")
+    until(lambda: not stage.truth.redis.exists(the_inbox(session)), what="the stream is gone")
+
+    turns = [stage.enqueue(session, str(number)) for number in range(3)]
+    until(lambda: stage.truth.ended(session, turns[-1]), what="the session goes on")
+
+    assert [row["turn"] for row in stage.truth.turns(session)] == [first, *turns]
 
 
 def test_bad_and_good_entries_of_one_inbox_are_told_apart(world: World) -> None:

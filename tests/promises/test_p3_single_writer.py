@@ -1,5 +1,7 @@
 """P3, P9: one valid claim per session; who lost it changes nothing, and who lives keeps it."""
 
+import json
+
 from harness.builders import a_session, lasting
 from harness.channel import Channel
 from harness.fold import fold
@@ -49,6 +51,32 @@ def test_a_frozen_worker_plays_on_after_it_woke_up(world: World) -> None:
 
     assert world.truth.types(session, turn).count("turn.completed") == 1
     assert fold(world.truth.log(session)) == world.truth.transcript(session)
+
+
+def test_an_end_that_postgres_holds_as_unpublished_is_published_once_however_late(
+    world: World,
+) -> None:
+    session = a_session()
+    world.workers(1, sweep=0.2)
+    turns = [world.enqueue(session) for _ in range(2)]
+    until(lambda: world.truth.ends() == 2, what="both end")
+    until(lambda: world.truth.outbox() == 0, what="all ends are published")
+    log = world.truth.log(session)
+
+    for turn in turns:
+        (end,) = [each for each in log if each["turn"] == turn and each["type"] == "turn.completed"]
+        fragment = json.dumps({key: each for key, each in end.items() if key not in ("v", "seq")})
+        world.truth.change(
+            "UPDATE turnline.turns SET settled_at = settled_at - interval '1 day',"
+            " outbox = jsonb_build_object('fragment', %s::text, 'fence', fence) WHERE turn = %s",
+            fragment[1:],
+            turn,
+        )
+    for key in world.truth.redis.scan_iter(f"tl:{{{session}}}:settled:*"):
+        world.truth.redis.delete(key)
+    until(lambda: world.truth.outbox() == 0, what="the sweep has seen to them")
+
+    assert world.truth.log(session) == log
 
 
 def test_two_workers_that_take_the_same_inbox_accept_each_turn_once(world: World) -> None:

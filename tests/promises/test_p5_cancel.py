@@ -46,6 +46,19 @@ def test_a_playing_turn_is_cancelled_promptly_and_keeps_what_it_said(stage: Worl
     assert fold(stage.truth.log(session)) == stage.truth.transcript(session)
 
 
+def test_a_cancel_before_its_turn_changes_nothing_and_may_be_repeated(stage: World) -> None:
+    session = a_session()
+    stage.producer.cancel(session, "t-1")
+    turn = stage.enqueue(session, turn="t-1", context=lasting(30, deltas=300))
+    until(lambda: streams(stage, session, turn), what="it streams")
+
+    for reason in ("enough", "really"):
+        stage.producer.cancel(session, turn, reason=reason)
+    until(lambda: stage.truth.ended(session, turn), seconds=PROMPTLY, what="it is cancelled")
+
+    assert stage.truth.events(session, turn)[-1]["data"] == {"reason": "enough"}
+
+
 def test_cancelling_a_turn_that_ended_changes_nothing(stage: World) -> None:
     session = a_session()
     turn = stage.enqueue(session)

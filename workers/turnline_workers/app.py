@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from turnline_producer.bells import bell_queue, is_redis
 from turnline_schemas.errors import ConfigurationError
@@ -53,6 +53,8 @@ class TurnlineApp(Celery):  # type: ignore[misc]
 
 # Celery warns root because of pickle; here only JSON is accepted.
 warnings.filterwarnings("ignore", category=SecurityWarning)
+# Told at every loss of the broker, about a setting that is set below.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def make_app(settings: Settings) -> TurnlineApp:

@@ -50,8 +50,22 @@ class TerminalEvent:
     turn: str
     fragment: str
     """The event without its number, ready for the log."""
-    played: bool
-    """The turn had started; False if it was cancelled while it waited."""
+    fence: int | None
+    """Of the claim that ended the turn; None if it was cancelled while it waited."""
+
+    @property
+    def played(self) -> bool:
+        """Whether the turn had started."""
+        return self.fence is not None
+
+    def stored(self) -> dict[str, Any]:
+        """Return what the outbox holds."""
+        return {"fragment": self.fragment, "fence": self.fence}
+
+
+def outbox_event(session: str, turn: str, stored: dict[str, Any]) -> TerminalEvent:
+    """Return the event that the outbox of a turn holds."""
+    return TerminalEvent(session, turn, stored["fragment"], stored["fence"])
 
 
 @dataclass(frozen=True, slots=True)

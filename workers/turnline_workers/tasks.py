@@ -1,6 +1,8 @@
 """Celery tasks.  Decode and delegate; no rule lives here."""
 
-from collections.abc import Callable, Mapping
+import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -8,22 +10,26 @@ from celery import Celery
 from celery.exceptions import InvalidTaskError
 from celery.worker import state
 from celery.worker.request import Request
+from kombu.exceptions import KombuError
 from pydantic import TypeAdapter
+from redis.exceptions import RedisError
 
 from turnline_schemas.errors import (
     ConflictError,
     InvalidInputError,
     InvalidMessageError,
     TryLaterError,
+    UnsafeRedisError,
 )
 from turnline_schemas.ids import SessionId
 from turnline_schemas.message import validated
-from turnline_schemas.names import ENQUEUE_TASK, PLAY_TASK
+from turnline_schemas.names import ENQUEUE_TASK, PLAY_TASK, QUEUE
 from turnline_workers.bootstrap import Worker
 from turnline_workers.bus.inbox import DeadLetter
 from turnline_workers.flow import Claim
 from turnline_workers.odd_bells import STRATEGY
 from turnline_workers.pool import task_id
+from turnline_workers.runner.backoff import pauses
 from turnline_workers.runner.ringer import Bell
 
 HIDDEN = "<hidden>"
@@ -121,23 +127,52 @@ def register(app: Celery, worker: Callable[[], Worker]) -> None:
         Without ``turn`` the task's id becomes the turn's, so that a redelivery plays nothing
         twice.  What cannot be accepted goes to the dead letters with its reason.
         """
-        _enqueue(worker(), session, message, turn or self.request.id, more)
+        turn = turn or self.request.id
+        kwargs = {"session": session, "message": message, "turn": turn, **more}
+        _enqueue(worker(), kwargs, lambda: _put_back(self.app, self.request.id, kwargs))
 
     enqueue.Request = f"{__name__}:{HiddenRequest.__name__}"
 
 
-def _enqueue(
-    worker: Worker, session: str, message: Any, turn: str, more: Mapping[str, Any]
-) -> None:
-    try:
-        worker.producer.enqueue(session, message, turn=turn, **more)
-    except (InvalidInputError, ConflictError, TypeError) as error:
-        code = "invalid_fields" if isinstance(error, TypeError) else error.code
-        raw = repr({"message": message, "turn": turn, **more}).encode("utf-8", "replace")
-        worker.bury(str(session), DeadLetter("", raw, code, str(error)))
-    except TryLaterError as error:
-        logger.error("enqueue.failed", session=session, turn=turn, error=str(error))
-        raise
+def _enqueue(worker: Worker, kwargs: dict[str, Any], put_back: Callable[[], None]) -> None:
+    """Enqueue what a message asks for, bury it, or put it back into the broker's queue.
+
+    A message that came out of the queue is in this process only, so it is not let go before one
+    of these has worked.
+    """
+    about = {"session": str(kwargs["session"]), "turn": str(kwargs["turn"])}
+    for pause in pauses(0.5, 5.0):
+        try:
+            worker.producer.enqueue(**kwargs)
+            return
+        except (InvalidInputError, ConflictError, TypeError) as error:
+            code = "invalid_fields" if isinstance(error, TypeError) else error.code
+            raw = json.dumps(kwargs, default=repr).encode()
+            worker.bury(about["session"], DeadLetter("", raw, code, str(error)))
+            return
+        except (TryLaterError, UnsafeRedisError) as error:
+            logger.warning("enqueue.delayed", **about, error=str(error))
+        time.sleep(pause)
+        try:
+            put_back()
+            return
+        except (OSError, KombuError, RedisError) as error:
+            logger.warning("enqueue.not_put_back", **about, error=str(error))
+        if worker.runner.draining:
+            logger.error("enqueue.lost", **about)
+            return
+
+
+def _put_back(app: Celery, task: str, kwargs: dict[str, Any]) -> None:
+    app.send_task(
+        ENQUEUE_TASK,
+        kwargs=kwargs,
+        task_id=task,
+        queue=QUEUE,
+        argsrepr=HIDDEN,
+        kwargsrepr=HIDDEN,
+        retry=False,
+    )
 
 
 def _show(claim: Claim) -> None:

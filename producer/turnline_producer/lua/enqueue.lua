@@ -20,16 +20,17 @@ local fingerprint = ARGV[3]
 if fingerprint == '' then fingerprint = redis.sha1hex(ARGV[2]) end
 
 local known = redis.call('GET', KEYS[2])
-if known then
-  local position, first, state = string.match(known, '^([^|]*)|([^|]*)|(.*)$')
+local position, first, state = string.match(known or '', '^([^|]*)|([^|]*)|(.*)$')
+if position then
   if first ~= fingerprint then return {'conflict', position, state, 0} end
   return {'duplicate', position, state, state == '' and 1 or 0}
 end
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[4]) then return {'full', '', '', 1} end
-
-local position = redis.call('XADD', KEYS[1], '*', 'd', ARGV[2])
-redis.call('PERSIST', KEYS[1])
-redis.call('SET', KEYS[2], position .. '|' .. fingerprint .. '|', 'EX', ARGV[5])
+-- Registered first: if the inbox is no stream, whoever is rung for the session mends it.
 local now = redis.call('TIME')
 local ring = redis.call('ZADD', KEYS[3], 'NX', now[1] * 1000 + math.floor(now[2] / 1000), ARGV[1])
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[4]) then return {'full', '', '', 1} end
+
+position = redis.call('XADD', KEYS[1], '*', 'd', ARGV[2])
+redis.call('PERSIST', KEYS[1])
+redis.call('SET', KEYS[2], position .. '|' .. fingerprint .. '|', 'EX', ARGV[5])
 return {'enqueued', position, '', ring}

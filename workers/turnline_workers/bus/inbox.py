@@ -1,6 +1,7 @@
 """A session's inbox: read what producers appended, and take off what Postgres has."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,7 @@ import structlog
 from redis.exceptions import ResponseError
 
 from turnline_schemas.errors import InvalidInputError, InvalidMessageError
+from turnline_schemas.ids import ID_PATTERN
 from turnline_schemas.message import parse_inbox_message
 from turnline_schemas.names import (
     DEAD_LETTERS,
@@ -147,7 +149,7 @@ class Inbox:
                     code="wrong_session",
                 )
         except InvalidInputError as error:
-            return DeadLetter(position, raw, error.code, str(error))
+            return DeadLetter(position, raw, error.code, str(error), _turn_in(raw))
         return Arrival(position, message)
 
     async def _set_aside(self, session: str) -> None:
@@ -158,3 +160,13 @@ class Inbox:
             "", b"", "inbox_wrong_type", "the inbox key was no stream; it was renamed"
         )
         await self.bury(session, [letter])
+
+
+def _turn_in(raw: bytes) -> str | None:
+    """Return the id of a turn that cannot be accepted, if it has one: who sent it may ask."""
+    try:
+        message = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    turn = message.get("turn") if isinstance(message, dict) else None
+    return turn if isinstance(turn, str) and re.fullmatch(ID_PATTERN, turn) else None

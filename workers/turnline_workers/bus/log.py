@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 
 from turnline_schemas.names import events_channel, log_key, meta_key, settled_key
 from turnline_workers.bus.scripts import PUBLISH
+from turnline_workers.flow import TerminalEvent
 
 META_TTL: Final = 30 * 86_400
 """Seconds a session's numbers live; far longer than its log, so that they never restart."""
@@ -27,6 +28,10 @@ class LogLimits:
     meta_ttl: int = META_TTL
 
 
+LAST: Final = 2**53 - 1
+"""Number of the batch that ends a claim: nothing of that claim comes after it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one publish says about itself beside its events."""
@@ -34,17 +39,39 @@ class Batch:
     session: str
     fragments: tuple[str, ...]
     fence: int | None = None
-    """The claim; None only with ``settles``, whose commit was fenced already."""
+    """The claim; None only with ``settles``."""
     number: int = 0
-    """Counts the batches of a claim from 1, so that repeating one is harmless."""
+    """Counts the batches of a claim from 1, so that repeating one is harmless; ``LAST`` ends it."""
     epoch: str = ""
     """The epoch that the claim publishes in; empty accepts any."""
     floor: int = 0
     messages: int = 0
     settles: str | None = None
-    """The turn that this batch ends."""
+    """The turn that this batch ends without a claim: it never started."""
     snapshot_here: bool = False
     """The turn was the one being played: nothing of another one is under way."""
+
+    @classmethod
+    def terminal(cls, event: TerminalEvent, *, floor: int, messages: int) -> "Batch":
+        """Return the batch that ends a turn.
+
+        Published once, however often it is tried and by whom: it closes its claim, and a newer
+        claim of the session publishes it before its own first event.
+
+        Args:
+            floor: last seq that Postgres knew before it.
+            messages: length of the transcript with the turn in it.
+        """
+        return cls(
+            event.session,
+            (event.fragment,),
+            fence=event.fence,
+            number=LAST,
+            floor=floor,
+            messages=messages,
+            settles=None if event.played else event.turn,
+            snapshot_here=event.played,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ def _opened(file: Path) -> Iterator[Iterator[str]]:
         return
     try:
         # Bytes that are no UTF-8 make their line wrong, and not the whole file.
-        stream = file.open(encoding="utf-8", errors="surrogateescape", newline="\n")
+        stream = file.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n")
     except OSError as error:
         raise ConfigurationError(f"cannot read {str(file)!r}: {error.strerror}") from error
     with stream:

@@ -134,7 +134,11 @@ class Intake:
 
     def _taken(self, page: InboxPage, received: Received) -> list[Taken]:
         announced = {accepted.position: accepted for accepted in received.accepted}
-        taken = [Taken(letter.position) for letter in page.letters if letter.position]
+        taken = [
+            Taken(letter.position, letter.turn, f"refused:{letter.reason}")
+            for letter in page.letters
+            if letter.position
+        ]
         for arrival in page.arrivals:
             turn = arrival.message.turn
             reason = received.refused.get(arrival.position)
@@ -158,13 +162,7 @@ class Intake:
         return LogEvent(message.session, message.turn, 0, self._now_ms(), told).fragment()
 
     async def _tell_cancelled(self, event: TerminalEvent, received: Received) -> None:
-        batch = Batch(
-            event.session,
-            (event.fragment,),
-            floor=received.last_seq,
-            messages=received.messages,
-            settles=event.turn,
-        )
+        batch = Batch.terminal(event, floor=received.last_seq, messages=received.messages)
         await self._log.publish(batch)
         self._outbox.published(event)
 

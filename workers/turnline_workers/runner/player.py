@@ -103,14 +103,7 @@ class Player:
     async def _publish_earlier(self, claim: Claim) -> None:
         """Publish what earlier turns left, so that their end stands before this turn's begin."""
         for event in claim.unpublished:
-            batch = Batch(
-                claim.session,
-                (event.fragment,),
-                floor=claim.last_seq,
-                messages=claim.messages,
-                settles=event.turn,
-                snapshot_here=event.played,
-            )
+            batch = Batch.terminal(event, floor=claim.last_seq, messages=claim.messages)
             for pause in pauses():
                 try:
                     await self._log.publish(batch)

@@ -183,13 +183,10 @@ class Runner:
         # Where others wait for a slot, this session stands in line with them.
         will_ring = not self._slots.refused
         waiting = await self._commit(claim, settlement, will_ring=will_ring)
-        batch = Batch(
-            claim.session,
-            (settlement.event.fragment,),
+        batch = Batch.terminal(
+            settlement.event,
             floor=settlement.last_seq - 1,
             messages=claim.messages + len(settlement.messages),
-            settles=claim.turn.turn,
-            snapshot_here=True,
         )
         try:
             await self._log.publish(batch)

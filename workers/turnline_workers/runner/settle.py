@@ -35,7 +35,7 @@ def settle(claim: Claim, outcome: Outcome | Dead, *, now_ms: int, top: int) -> S
         status=status,
         messages=outcome.messages,
         state=outcome.state,
-        event=TerminalEvent(claim.session, claim.turn.turn, event.fragment(), played=True),
+        event=TerminalEvent(claim.session, claim.turn.turn, event.fragment(), claim.fence),
         last_seq=top + 1,
         usage=usage,
         error=error,

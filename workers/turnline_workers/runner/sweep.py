@@ -189,15 +189,7 @@ class Sweep:
     def _publish_outbox(self) -> None:
         older = timedelta(seconds=OUTBOX_TIME)
         for event, last_seq, messages in sweeps.unpublished(self._engine, older_than=older):
-            batch = Batch(
-                event.session,
-                (event.fragment,),
-                floor=last_seq,
-                messages=messages,
-                settles=event.turn,
-                snapshot_here=event.played,
-            )
-            self._log.publish(batch)
+            self._log.publish(Batch.terminal(event, floor=last_seq, messages=messages))
             sweeps.forget_published(self._engine, event)
 
     def _cancel_asked(self) -> None:

@@ -61,7 +61,7 @@ async def commit(
                 "new_status": settlement.status,
                 "new_error": settlement.error,
                 "new_usage": settlement.usage,
-                "new_outbox": {"fragment": settlement.event.fragment, "played": True},
+                "new_outbox": settlement.event.stored(),
             },
         )
         if settled.one_or_none() is None:

@@ -7,7 +7,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from turnline_schemas.message import Message
-from turnline_workers.flow import Claim, ClaimedTurn, TerminalEvent
+from turnline_workers.flow import Claim, ClaimedTurn, outbox_event
 from turnline_workers.interaction.state import InteractionState, ViewMessage
 from turnline_workers.store.statements import receive as sql
 
@@ -39,9 +39,7 @@ async def load_claim(
         state=_state(row, rows),
         last_seq=row.last_seq,
         unpublished=tuple(
-            TerminalEvent(row.session, each.turn, each.content["fragment"], each.content["played"])
-            for each in rows
-            if each.role is None
+            outbox_event(row.session, each.turn, each.content) for each in rows if each.role is None
         ),
     )
 

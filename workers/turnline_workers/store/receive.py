@@ -5,6 +5,7 @@ subqueries of a statement that waited for a lock still see what was there before
 statements after it see the truth.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -106,8 +107,12 @@ async def _take(
     coming = [arrival for arrival in arrivals if isinstance(arrival.message, TurnMessage)]
     if coming:
         await _insert(connection, row, coming, intake)
+    later = Counter(arrival.message.turn for arrival in coming)
     for arrival in arrivals:
-        if isinstance(arrival.message, CancelMessage):
+        if isinstance(arrival.message, TurnMessage):
+            later[arrival.message.turn] -= 1
+        elif not later[arrival.message.turn]:
+            # One that came before its turn changes nothing, in one page as in two.
             await _cancel(connection, arrival.message, intake, now_ms)
     intake.cursor = max((row.inbox_cursor, *(each.position for each in arrivals)), key=key)
     return intake
@@ -179,19 +184,19 @@ async def _cancel(
     """Settle a turn that waits; leave a note for one that is played.  Repeating changes nothing."""
     told = TurnCancelled(reason=message.reason)
     fragment = LogEvent(message.session, message.turn, 0, now_ms, told).fragment()
+    event = TerminalEvent(message.session, message.turn, fragment, fence=None)
     found = await connection.execute(
         sql.CANCEL,
         {
             "for_session": message.session,
             "for_turn": message.turn,
             "new_reason": message.reason,
-            "new_outbox": {"fragment": fragment, "played": False},
+            "new_outbox": event.stored(),
         },
     )
     for status in found.scalars():
         if status == "cancelled":
             intake.waiting = [turn for turn in intake.waiting if turn.turn != message.turn]
-            event = TerminalEvent(message.session, message.turn, fragment, played=False)
             intake.settled.append(event)
         else:
             intake.nudges.append(message.turn)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, Engine, func, literal, select, update
 
-from turnline_workers.flow import TerminalEvent
+from turnline_workers.flow import TerminalEvent, outbox_event
 from turnline_workers.store.engine import translated
 from turnline_workers.store.schema import sessions, turns, workers
 from turnline_workers.store.statements.commit import CLEAR_OUTBOX
@@ -133,7 +133,7 @@ def unpublished(engine: Engine, *, older_than: timedelta) -> list[tuple[Terminal
     with translated(str(engine.url)), engine.connect() as connection:
         return [
             (
-                TerminalEvent(row.session, row.turn, row.outbox["fragment"], row.outbox["played"]),
+                outbox_event(row.session, row.turn, row.outbox),
                 row.last_seq,
                 row.messages,
             )

@@ -11,12 +11,16 @@
 -- ARGV[10..] per entry: id, state ('accepted', 'refused:<reason>', or '' for no turn), event or ''
 --
 -- Returns {entries removed, entries left}.  What is left came meanwhile, and nobody rang for it.
-local removed, events = 0, {}
+-- The last id there is: once somebody used it, nothing can be appended to the stream any more.
+local LAST = '18446744073709551615-18446744073709551615'
+
+local removed, events, exhausted = 0, {}, false
 for i = 5, #KEYS do
   local at = 10 + (i - 5) * 3
   local id, state, event = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   if redis.call('XDEL', KEYS[1], id) == 1 then
     removed = removed + 1
+    exhausted = exhausted or id == LAST
     if event ~= '' then events[#events + 1] = event end
     local known = state ~= '' and redis.call('GET', KEYS[i])
     if known then
@@ -32,6 +36,7 @@ local left = redis.call('XLEN', KEYS[1])
 if left == 0 then
   redis.call('ZREM', KEYS[2], ARGV[2])
   redis.call('EXPIRE', KEYS[1], ARGV[9])
+  if exhausted then redis.call('DEL', KEYS[1]) end
 end
 if #events > 0 then
   local limits = {length = ARGV[6], log_ttl = ARGV[7], meta_ttl = ARGV[8]}
