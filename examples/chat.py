@@ -4,7 +4,7 @@ import os
 
 from turnline_consumer import follow
 from turnline_producer import Producer
-from turnline_schemas.event import TextDelta
+from turnline_schemas.event_data import TextDelta
 
 REDIS = os.environ["TURNLINE_REDIS_URL"]
 

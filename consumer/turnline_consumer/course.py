@@ -25,7 +25,8 @@ from typing import Final
 from turnline_consumer.page import Page
 from turnline_consumer.reader import Need, Reader
 from turnline_schemas.errors import RedisUnavailableError
-from turnline_schemas.event import Event, Snapshot
+from turnline_schemas.event import Event
+from turnline_schemas.event_data import Snapshot
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0

@@ -26,7 +26,8 @@ from turnline_consumer.errors import StaleSnapshotError, UnreadableEventError
 from turnline_consumer.page import Page
 from turnline_schemas.cursor import Cursor
 from turnline_schemas.errors import InvalidMessageError
-from turnline_schemas.event import FRAME, Event, SessionReset, Snapshot, parse_event
+from turnline_schemas.event import FRAME, Event, parse_event
+from turnline_schemas.event_data import SessionReset, Snapshot
 from turnline_schemas.message import describe
 
 LATEST: Final = "latest"

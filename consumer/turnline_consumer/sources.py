@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
-from turnline_schemas.event import Snapshot
+from turnline_schemas.event_data import Snapshot
 
 
 class SnapshotSource(Protocol):

@@ -26,6 +26,7 @@ from turnline_producer.command import (
     raise_if_refused,
     read_answer,
     receipt,
+    resume_command,
     state_of,
     turn_command,
 )
@@ -100,6 +101,20 @@ class AsyncProducer:
         """Ask that ``turn`` end as soon as it can; see ``Producer.cancel``."""
         command = cancel_command(session, turn, reason=reason, limits=self._limits)
         return await self._send(command, confirm=False, seconds=0)
+
+    async def resume(
+        self,
+        session: str,
+        turn: str,
+        pause: str,
+        value: JsonValue = None,
+        *,
+        confirm: bool = False,
+        timeout: float = 10.0,  # noqa: ASYNC109 - the same signature as Producer's
+    ) -> Receipt:
+        """Answer what ``turn`` is paused for; see ``Producer.resume``."""
+        command = resume_command(session, turn, pause, value, limits=self._limits)
+        return await self._send(command, confirm=confirm, seconds=timeout)
 
     async def _send(self, command: Command, *, confirm: bool, seconds: float) -> Receipt:
         try:

@@ -19,12 +19,14 @@ from turnline_schemas.errors import (
 )
 from turnline_schemas.message import (
     MAX_MESSAGE_BYTES,
+    AnyMessage,
     CancelMessage,
     Message,
+    ResumeMessage,
     TurnMessage,
     validated,
 )
-from turnline_schemas.names import cancel_key, inbox_key, rung_key, turn_key
+from turnline_schemas.names import cancel_key, inbox_key, resume_key, rung_key, turn_key
 from turnline_schemas.receipt import Receipt
 
 ENQUEUE_LUA: Final = (files("turnline_producer") / "lua" / "enqueue.lua").read_text(
@@ -39,6 +41,7 @@ MessageLike = str | Mapping[str, Any] | Message
 
 _TURN: Final = TypeAdapter(TurnMessage)
 _CANCEL: Final = TypeAdapter(CancelMessage)
+_RESUME: Final = TypeAdapter(ResumeMessage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Limits:
 class Command:
     """One call of the enqueue script."""
 
-    message: TurnMessage | CancelMessage
+    message: AnyMessage
     keys: list[str]
     args: list[Any]
     limit: int
@@ -115,13 +118,28 @@ def cancel_command(session: str, turn: str, *, reason: str, limits: Limits) -> C
     return _command(valid, cancel_key(valid.session, valid.turn, uuid.uuid4().hex), limits)
 
 
+def resume_command(
+    session: str, turn: str, pause: str, value: JsonValue, *, limits: Limits
+) -> Command:
+    """Return the call that answers what a turn is paused for.
+
+    Raises:
+        InvalidMessageError: a field is wrong; the text names it.
+        PayloadTooLargeError: the encoded message is over the limit.
+    """
+    payload = {"session": session, "turn": turn, "pause": pause, "value": value}
+    valid = validated(_RESUME, payload)
+    # The same answer again is the same message; another answer is another one.
+    return _command(valid, resume_key(valid.session, valid.turn, valid.fingerprint()), limits)
+
+
 def _as_message(message: MessageLike) -> object:
     if isinstance(message, str):
         return {"role": "user", "content": message}
     return message
 
 
-def _command(message: TurnMessage | CancelMessage, key: str, limits: Limits) -> Command:
+def _command(message: AnyMessage, key: str, limits: Limits) -> Command:
     try:
         encoded = message.encode()
         fingerprint = message.fingerprint()
@@ -154,7 +172,7 @@ def read_answer(command: Command, raw: Sequence[Any]) -> Answer:
     return Answer(status, position, state, ring=bool(raw[3]))
 
 
-def raise_if_refused(message: TurnMessage | CancelMessage, state: str) -> None:
+def raise_if_refused(message: AnyMessage, state: str) -> None:
     """Return unless ``state`` says that intake refused the turn."""
     if state.startswith(REFUSED):
         raise TurnRefusedError(message.session, message.turn, state.removeprefix(REFUSED))

@@ -26,6 +26,7 @@ from turnline_producer.command import (
     raise_if_refused,
     read_answer,
     receipt,
+    resume_command,
     state_of,
     turn_command,
 )
@@ -128,6 +129,32 @@ class Producer:
         """
         command = cancel_command(session, turn, reason=reason, limits=self._limits)
         return self._send(command, confirm=False, timeout=0)
+
+    def resume(
+        self,
+        session: str,
+        turn: str,
+        pause: str,
+        value: JsonValue = None,
+        *,
+        confirm: bool = False,
+        timeout: float = 10.0,
+    ) -> Receipt:
+        """Answer what ``turn`` is paused for; it goes on from there.
+
+        Repeating a call changes nothing.  With ``confirm`` a wrong answer is told.
+
+        Args:
+            pause: token of the question, from ``turn.paused``.
+            value: the answer, as the question's ``answer_schema`` wants it.
+
+        Raises:
+            TurnRefusedError: ``invalid_answer`` or ``not_paused``; only with ``confirm``, or
+                if intake has told before.
+            Others as ``enqueue``.
+        """
+        command = resume_command(session, turn, pause, value, limits=self._limits)
+        return self._send(command, confirm=confirm, timeout=timeout)
 
     def _send(self, command: Command, *, confirm: bool, timeout: float) -> Receipt:
         try:

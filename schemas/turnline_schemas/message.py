@@ -120,15 +120,31 @@ class CancelMessage(InboxMessage):
     reason: Annotated[str, StringConstraints(max_length=512)] = "cancelled"
 
 
+class ResumeMessage(InboxMessage):
+    """Answers what ``turn`` is paused for, so that it goes on."""
+
+    kind: Literal["resume"] = "resume"
+    pause: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    """Token of the question, from ``turn.paused``."""
+    value: JsonValue = None
+    """The answer; must satisfy the question's ``answer_schema``."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "ResumeMessage":
+        check_storable([self.pause, self.value])
+        return self
+
+
 _KINDS: Final[dict[str, TypeAdapter[Any]]] = {
     "turn": TypeAdapter(TurnMessage),
     "cancel": TypeAdapter(CancelMessage),
+    "resume": TypeAdapter(ResumeMessage),
 }
 
+AnyMessage = TurnMessage | CancelMessage | ResumeMessage
 
-def parse_inbox_message(
-    raw: bytes, *, limit: int = MAX_MESSAGE_BYTES
-) -> TurnMessage | CancelMessage:
+
+def parse_inbox_message(raw: bytes, *, limit: int = MAX_MESSAGE_BYTES) -> AnyMessage:
     """Decode one inbox entry.
 
     Raises:

@@ -64,6 +64,11 @@ def cancel_key(session: str, turn: str, call: str) -> str:
     return f"tl:{{{session}}}:turn:{turn}#cancel.{call}"
 
 
+def resume_key(session: str, turn: str, fingerprint: str) -> str:
+    """Like ``turn_key``, for one answer to one question of a turn."""
+    return f"tl:{{{session}}}:turn:{turn}#resume.{fingerprint}"
+
+
 def settled_key(session: str, turn: str) -> str:
     """String: set when the turn's terminal event was published, so that it is so only once."""
     return f"tl:{{{session}}}:settled:{turn}"

@@ -189,7 +189,19 @@ def test_a_database_without_the_schema_says_what_to_run(turnline: Shell, stage: 
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "demo", "send", "follow", "cancel", "sessions", "show", "verify", "migrate", "worker"],
+    [
+        "up",
+        "demo",
+        "send",
+        "follow",
+        "cancel",
+        "resume",
+        "sessions",
+        "show",
+        "verify",
+        "migrate",
+        "worker",
+    ],
 )
 def test_every_command_has_help_with_an_example(turnline: Shell, command: str) -> None:
     done = turnline(command, "--help")

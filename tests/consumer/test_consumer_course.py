@@ -16,7 +16,7 @@ from turnline_consumer.course import (
 from turnline_consumer.page import Page
 from turnline_consumer.reader import Reader
 from turnline_schemas.errors import RedisUnavailableError
-from turnline_schemas.event import Snapshot
+from turnline_schemas.event_data import Snapshot
 
 EMPTY = Page(after=0, epoch="A", base=0, top=0, entries=())
 

@@ -17,7 +17,7 @@ from turnline_schemas.errors import (
     InvalidMessageError,
     RedisUnavailableError,
 )
-from turnline_schemas.event import TextDelta
+from turnline_schemas.event_data import TextDelta
 from turnline_schemas.names import events_channel, log_key, meta_key
 
 SOON = 0.3

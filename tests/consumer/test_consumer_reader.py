@@ -9,7 +9,8 @@ from turnline_consumer.errors import StaleSnapshotError, UnreadableEventError
 from turnline_consumer.page import Page
 from turnline_consumer.reader import MAX_SNAPSHOTS, Need, Reader
 from turnline_schemas.errors import InvalidCursorError, InvalidMessageError
-from turnline_schemas.event import Event, Snapshot, UnknownData
+from turnline_schemas.event import Event
+from turnline_schemas.event_data import Snapshot, UnknownData
 
 SESSION = "ses_1"
 

@@ -8,7 +8,8 @@ from test_consumer_reader import SESSION, a_frame, entry
 
 from turnline_consumer.page import Page
 from turnline_consumer.reader import Need, Reader
-from turnline_schemas.event import Event, Snapshot
+from turnline_schemas.event import Event
+from turnline_schemas.event_data import Snapshot
 
 
 @dataclass

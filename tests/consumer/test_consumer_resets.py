@@ -10,7 +10,7 @@ from consumer_servers import RedisServer
 from log_writer import LogWriter
 
 from turnline_consumer import StaleSnapshotError, afollow
-from turnline_schemas.event import SessionReset, Snapshot
+from turnline_schemas.event_data import SessionReset, Snapshot
 
 SOON = 0.3
 """Seconds in which nothing is expected to come: three checks."""

@@ -219,10 +219,12 @@ def test_malformed_bells_do_no_harm(world: World) -> None:
     assert all(each.alive for each in world.started)
 
 
-@pytest.mark.parametrize("package", ["turnline_producer", "turnline_consumer"])
+@pytest.mark.parametrize("package", ["turnline_producer", "turnline_consumer", "turnline_workers"])
 def test_the_light_install_loads_nothing_heavy(package: str) -> None:
-    heavy = "sqlalchemy psycopg alembic celery typer rich structlog pydantic_settings"
-    loaded = f"[m for m in {[*heavy.split(), 'turnline_workers']!r} if m in sys.modules]"
+    heavy = ["sqlalchemy", "psycopg", "alembic", "celery", "typer", "rich", "structlog"]
+    if package != "turnline_workers":
+        heavy += ["turnline_workers", "jsonschema"]
+    loaded = f"[m for m in {heavy!r} if m in sys.modules]"
     program = f"import sys, {package}; print({loaded})"
 
     done = subprocess.run(

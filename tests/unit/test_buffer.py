@@ -5,8 +5,14 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnline_schemas.event import EventData, ReasoningDelta, TextCompleted, TextDelta, TextStarted
-from turnline_workers.runner.buffer import EventBuffer
+from turnline_schemas.event_data import (
+    EventData,
+    ReasoningDelta,
+    TextCompleted,
+    TextDelta,
+    TextStarted,
+)
+from turnline_workers.interaction.buffer import EventBuffer
 
 PARTS = st.sampled_from(["t.1.0", "t.1.1"])
 EVENTS = st.one_of(

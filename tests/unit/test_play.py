@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from turnline_schemas.event import EventData, TextDelta, TurnStarted
+from turnline_schemas.event_data import EventData, TextDelta, TurnStarted
 from turnline_schemas.message import Message
 from turnline_workers.errors import ModelError
 from turnline_workers.interaction.assistant import Assistant
 from turnline_workers.interaction.model import Delta, End, ModelCall
+from turnline_workers.interaction.outcome import Cancelled, Completed, Failed, Outcome
 from turnline_workers.interaction.pipeline import Pack, Step
-from turnline_workers.interaction.play import Cancelled, Completed, Failed, Outcome, play
+from turnline_workers.interaction.play import play
 from turnline_workers.interaction.policies import Policies
 from turnline_workers.interaction.state import (
     InteractionState,

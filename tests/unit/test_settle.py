@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from turnline_schemas.event import TERMINAL, Usage, parse_event
+from turnline_schemas.event import parse_event
+from turnline_schemas.event_data import TERMINAL, Usage
 from turnline_schemas.message import Message
 from turnline_workers.flow import Claim, ClaimedTurn
-from turnline_workers.interaction.play import Cancelled, Completed, Failed
+from turnline_workers.interaction.outcome import Cancelled, Completed, Failed
 from turnline_workers.interaction.state import InteractionState
 from turnline_workers.runner.settle import Dead, settle
 

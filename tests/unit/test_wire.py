@@ -16,7 +16,8 @@ from turnline_schemas.errors import (
     PayloadTooLargeError,
     hide_password,
 )
-from turnline_schemas.event import DATA_MODELS, Event, TextDelta, UnknownData, parse_event
+from turnline_schemas.event import Event, parse_event
+from turnline_schemas.event_data import DATA_MODELS, TextDelta, UnknownData
 from turnline_schemas.message import CancelMessage, Message, TurnMessage, parse_inbox_message
 
 TEXT = st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1).filter(

@@ -116,7 +116,14 @@ class Worker:
             lease=self.settings.lease_time,
             now_ms=now_ms,
         )
-        player = Player(log, self._outbox, assistants, max_attempts=self.settings.max_attempts)
+        player = Player(
+            self._async_engine,
+            log,
+            self._outbox,
+            assistants,
+            max_attempts=self.settings.max_attempts,
+            clock=time.monotonic,
+        )
         return Runner(
             self._async_engine,
             intake,

@@ -7,7 +7,10 @@ TurnlineError
 ├── ClaimLostError               another worker plays the session: drop everything, write nothing
 └── PlayError                    the turn fails visibly, the session goes on
     ├── StepError
+    ├── StepBudgetError
+    ├── PauseExpiredError
     └── ModelError
+        └── ContextOverflowError
 """
 
 from turnline_schemas.errors import ConfigurationError, TurnlineError
@@ -66,7 +69,45 @@ class StepError(PlayError):
         self.step = step
 
 
+class StepBudgetError(PlayError):
+    """The model went on calling tools until its budget was spent."""
+
+    code = "step_budget"
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(f"no answer after {calls} calls of the model")
+
+
+class PauseExpiredError(PlayError):
+    """Nobody answered in time what the turn was paused for."""
+
+    code = "pause_expired"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"nobody answered the question for {kind!r} in time")
+
+
 class ModelError(PlayError):
     """The model failed to answer."""
 
     code = "model_error"
+
+    def __init__(
+        self, problem: str, *, transient: bool = False, retry_after: float | None = None
+    ) -> None:
+        """Say what went wrong.
+
+        Args:
+            transient: the same call may succeed in a moment: overload, a timeout, a lost
+                connection.
+            retry_after: seconds to wait first, as the provider wishes.
+        """
+        super().__init__(problem)
+        self.retryable = transient
+        self.retry_after = retry_after
+
+
+class ContextOverflowError(ModelError):
+    """The view is longer than the model can read."""
+
+    code = "context_overflow"

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from turnline_schemas.event import EVENT_TYPES, EventData
-from turnline_schemas.message import CancelMessage, Message, TurnMessage
+from turnline_schemas.event_data import EVENT_TYPES, EventData
+from turnline_schemas.message import AnyMessage, Message
+from turnline_workers.interaction.journal import Entry
 from turnline_workers.interaction.state import InteractionState
 
 
@@ -15,7 +16,7 @@ class Arrival:
     """One readable entry of an inbox."""
 
     position: str
-    message: TurnMessage | CancelMessage
+    message: AnyMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class LogEvent:
 
 @dataclass(frozen=True, slots=True)
 class TerminalEvent:
-    """The event that ends a turn, as it waits in the outbox until it is published."""
+    """The event that ends or pauses a turn, as it waits in the outbox until it is published."""
 
     session: str
     turn: str
@@ -52,6 +53,8 @@ class TerminalEvent:
     """The event without its number, ready for the log."""
     fence: int | None
     """Of the claim that ended the turn; None if it was cancelled while it waited."""
+    pauses: bool = False
+    """The turn goes on later."""
 
     @property
     def played(self) -> bool:
@@ -60,12 +63,14 @@ class TerminalEvent:
 
     def stored(self) -> dict[str, Any]:
         """Return what the outbox holds."""
-        return {"fragment": self.fragment, "fence": self.fence}
+        return {"fragment": self.fragment, "fence": self.fence, "pauses": self.pauses}
 
 
 def outbox_event(session: str, turn: str, stored: dict[str, Any]) -> TerminalEvent:
     """Return the event that the outbox of a turn holds."""
-    return TerminalEvent(session, turn, stored["fragment"], stored["fence"])
+    return TerminalEvent(
+        session, turn, stored["fragment"], stored["fence"], stored.get("pauses", False)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ class Claim:
     state: InteractionState
     last_seq: int
     """Last seq that Postgres knows."""
+    journal: tuple[Entry, ...] = ()
+    """What earlier attempts at the turn have done."""
     unpublished: tuple[TerminalEvent, ...] = ()
     """Terminal events of earlier turns that must be published before this turn's first event."""
 
@@ -114,13 +121,22 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a readable message is not accepted."""
+
+    reason: str
+    """Stable slug."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """What one receive found and did."""
 
     accepted: tuple[Accepted, ...] = ()
     """Turns to announce: new ones, and those that an earlier worker had no time to announce."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """Position -> reason, for turns that contradict what is stored."""
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    """Position -> why it is not accepted."""
     settled: tuple[TerminalEvent, ...] = ()
     """Turns that were cancelled while they waited."""
     nudges: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 
 from turnline_schemas.cursor import Cursor
 from turnline_schemas.errors import RedisUnavailableError
-from turnline_schemas.event import Snapshot
+from turnline_schemas.event_data import Snapshot
 from turnline_schemas.names import meta_key
 from turnline_workers.store.engine import translated
 from turnline_workers.store.reading import transcript

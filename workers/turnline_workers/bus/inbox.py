@@ -62,9 +62,10 @@ class Taken:
     """What became of one entry."""
 
     position: str
-    turn: str | None = None
+    key: str | None = None
+    """What tells who enqueued it what became of it (``turn_key`` and the like)."""
     state: str = ""
-    """``accepted``, ``refused:<reason>``, or empty for entries that are no turns."""
+    """``accepted``, ``refused:<reason>``, or empty for entries without a key."""
     event: str = ""
     """What to announce, without its number; empty for nothing."""
 
@@ -124,7 +125,7 @@ class Inbox:
         """
         limits = self._limits
         keys = [inbox_key(session), rung_key(session), meta_key(session), log_key(session)]
-        keys += [turn_key(session, entry.turn or "") for entry in taken]
+        keys += [entry.key or turn_key(session, "") for entry in taken]
         args: list[Any] = [events_channel(session), session, floor, new_epoch(), messages]
         args += [limits.length, limits.log_ttl, limits.meta_ttl, EMPTY_INBOX_TTL]
         for entry in taken:

@@ -70,7 +70,7 @@ class Batch:
             floor=floor,
             messages=messages,
             settles=None if event.played else event.turn,
-            snapshot_here=event.played,
+            snapshot_here=event.played and not event.pauses,
         )
 
 

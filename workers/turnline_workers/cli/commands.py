@@ -6,6 +6,7 @@ from turnline_workers.cli.demo import demo
 from turnline_workers.cli.enqueue import cancel, send
 from turnline_workers.cli.inspect import sessions, show, verify
 from turnline_workers.cli.operate import migrate, worker
+from turnline_workers.cli.resume import resume
 from turnline_workers.cli.show_events import follow_session
 from turnline_workers.cli.up import up
 
@@ -23,6 +24,7 @@ app.command()(demo)
 app.command()(send)
 app.command("follow")(follow_session)
 app.command()(cancel)
+app.command()(resume)
 app.command()(sessions)
 app.command()(show)
 app.command()(verify)

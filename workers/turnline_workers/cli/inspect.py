@@ -83,6 +83,9 @@ def show(
     stdout.print(_header(found), markup=False)
     for turn in turns:
         note = f"  {turn.error['code']}: {turn.error['message']}" if turn.error else ""
+        if turn.pause:
+            asked = jsonlib.dumps(turn.pause["payload"], ensure_ascii=False)
+            note = f"  waits for {turn.pause['kind']}: {asked}; turnline resume {turn.turn} --value"
         tries = f", attempt {turn.attempts}" if turn.attempts > 1 else ""
         stdout.print(f"\n[bold]{turn.turn}[/]  {turn.status}{tries}", end="")
         stdout.print(note, markup=False, soft_wrap=True)

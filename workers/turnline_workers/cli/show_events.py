@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from turnline_consumer import Follower, follow
-from turnline_schemas.event import (
+from turnline_schemas.event import Event
+from turnline_schemas.event_data import (
     AttemptSuperseded,
-    Event,
     SessionReset,
     TextDelta,
     TurnCancelled,

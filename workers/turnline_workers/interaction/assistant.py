@@ -1,11 +1,17 @@
-"""An assistant: a model, its instructions, and how its turns are played."""
+"""An assistant: a model, its instructions, its tools, and how its turns are played."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from turnline_schemas.errors import ConfigurationError
 from turnline_workers.interaction.core import core_pack
-from turnline_workers.interaction.model import Model
-from turnline_workers.interaction.pipeline import Pack, PlannedStep, plan
-from turnline_workers.interaction.policies import Policies
+from turnline_workers.interaction.model import Model, WholeModel
+from turnline_workers.interaction.pipeline import Pack, PlannedStep, explain, plan
+from turnline_workers.interaction.policies import Policies, combined
+from turnline_workers.interaction.run_model import Retry
+from turnline_workers.interaction.tools import Tool
+
+MAX_MODEL_CALLS = 16
 
 
 @dataclass(frozen=True)
@@ -16,15 +22,47 @@ class Assistant:
     ``ConfigurationError`` at start, not a failed turn later.
     """
 
-    model: Model
+    model: Model | WholeModel | str
+    """An adapter, or the name of a model (see ``named``)."""
     name: str = "default"
     instructions: str = ""
-    packs: tuple[Pack, ...] = ()
+    tools: Sequence[Tool] = ()
+    """What the model may call."""
+    packs: Sequence[Pack] = ()
     """More steps beside the core pack; a pack named ``core`` replaces it."""
-    policies: Policies = field(default_factory=Policies)
+    policies: Policies | Sequence[Policies] = field(default_factory=Policies)
+    max_model_calls: int = MAX_MODEL_CALLS
+    """Calls of the model in one turn, before a turn that goes on calling tools fails."""
+    retry: Retry = field(default_factory=Retry)
+    """What to do when a call of the model fails and may succeed later."""
     steps: tuple[PlannedStep, ...] = field(init=False)
     """The plan: every step in the order in which it runs."""
+    shaping: Policies = field(init=False)
+    """All policies as one."""
+    adapter: Model | WholeModel = field(init=False)
+    """The model itself."""
+
+    @staticmethod
+    def named(name: str) -> Model | WholeModel:
+        """Return the model of that name.  The core alone knows none.
+
+        Raises:
+            ConfigurationError: with what to do.
+        """
+        raise ConfigurationError(f"model {name!r}: names need turnline_workers.Assistant")
 
     def __post_init__(self) -> None:
-        packs = (core_pack(self.model, self.instructions), *self.packs)
+        adapter = self.named(self.model) if isinstance(self.model, str) else self.model
+        object.__setattr__(self, "adapter", adapter)
+        tools = {tool.name: tool for tool in self.tools}
+        if len(tools) != len(self.tools):
+            raise ConfigurationError(f"assistant {self.name!r} has two tools of one name")
+        packs = (core_pack(adapter, self.instructions, tools, self.retry), *self.packs)
         object.__setattr__(self, "steps", plan(packs))
+        given = self.policies
+        shaping = given if isinstance(given, Policies) else combined(given)
+        object.__setattr__(self, "shaping", shaping)
+
+    def explain(self) -> str:
+        """Return the plan as text, for people."""
+        return explain(self.steps)

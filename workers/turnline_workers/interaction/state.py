@@ -1,10 +1,17 @@
 """The state a turn reads and replaces, and the view inside it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
-from turnline_schemas.event import Usage
+from pydantic import JsonValue
+
+from turnline_schemas.event_data import Diagnostic, TraceEntry, Usage
 from turnline_schemas.message import Message
+from turnline_workers.interaction.journal import Journal
+from turnline_workers.interaction.pause import Desk
+from turnline_workers.interaction.streams import TurnProgress
 
 
 class ViewMessage(Message):
@@ -24,8 +31,24 @@ class InteractionState:
     """The view: what the model sees of the transcript."""
     next_index: int = 1
     """Transcript index of the next message."""
+    last_seq: int = 0
+    """The newest event in it; what is not newer is ignored."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """Of the newest turn."""
+    trace: tuple[TraceEntry, ...] = ()
+    """Of the newest turn."""
+    progress: TurnProgress = field(default_factory=TurnProgress)
+    """The turn that is being played, as far as it got."""
     private: dict[str, Any] = field(default_factory=dict)
     """Raw provider payloads and the like; never shown to a model, never published."""
+
+    def progress_of(self, turn: str) -> TurnProgress:
+        """Return how far ``turn`` got; nowhere, unless it is the one being played."""
+        return self.progress if self.progress.turn == turn else TurnProgress(turn)
+
+    def with_progress(self, turn: str, progress: TurnProgress) -> "InteractionState":
+        """Return the state in which ``turn`` got further."""
+        return replace(self, progress=replace(progress, turn=turn))
 
     def appended(self, turn: str, *messages: Message) -> "InteractionState":
         """Return the state with ``messages`` at the end of its view and of the transcript."""
@@ -64,6 +87,16 @@ def stored_view(state: InteractionState) -> StoredView:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """What one attempt has of the world."""
+
+    journal: Journal = field(default_factory=Journal)
+    """What earlier attempts have done."""
+    clock: Callable[[], float] = field(default=lambda: 0.0)
+    """Seconds, for durations only."""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnState:
     """A turn on its way through the pipeline."""
 
@@ -71,17 +104,44 @@ class TurnState:
     input: Message
     context: dict[str, Any]
     state: InteractionState
-    """The session as it was before the turn."""
-    messages: tuple[Message, ...] = ()
-    """What the turn adds to the transcript, so far."""
+    """The session as it is by now, with what the turn has said so far."""
+    session: str = ""
     usage: Usage = field(default_factory=Usage)
-    finish_reason: str = "stop"
+    """Tokens used so far."""
+    finish_reason: str = ""
+    added: tuple[Message, ...] = ()
+    """What the running step adds, and no event has told yet."""
+    desk: Desk = field(default_factory=Desk, compare=False, repr=False)
+    """Where the running step asks."""
+    run: Run = field(default_factory=Run, compare=False, repr=False)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the turn adds to the transcript, so far."""
+        own = len(self.state.progress_of(self.turn).places)
+        return (*self.state.messages[len(self.state.messages) - own :], *self.added)
 
     @property
     def view(self) -> tuple[Message, ...]:
         """What a model called now would see."""
-        return (*self.state.messages, *self.messages)
+        return (*self.state.messages, *self.added)
 
     def adding(self, *messages: Message) -> "TurnState":
         """Return the turn with more messages."""
-        return replace(self, messages=self.messages + messages)
+        return replace(self, added=self.added + messages)
+
+    def keeping(self, **private: Any) -> "TurnState":
+        """Return the turn with changes to the private state, which no model and no reader sees."""
+        state = replace(self.state, private={**self.state.private, **private})
+        return replace(self, state=state)
+
+    def ask(
+        self,
+        kind: str,
+        payload: JsonValue = None,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        expires_in: timedelta | None = None,
+    ) -> Any:
+        """Return a person's answer; the turn pauses until there is one (see ``Desk.ask``)."""
+        return self.desk.ask(kind, payload, schema=schema, expires_in=expires_in)

@@ -1,20 +1,31 @@
 """The offline model: needs no network, and answers the same input with the same stream."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from turnline_schemas.event import Usage
+from turnline_schemas.event_data import Usage
 from turnline_schemas.message import describe
 from turnline_workers.errors import ModelError
-from turnline_workers.interaction.model import Delta, End, ModelCall
+from turnline_workers.interaction.model import Delta, End, ModelCall, ModelItem, ToolCallDelta
 
+BUILTIN: Final = "builtin"
 CONTEXT_KEY: Final = "builtin"
 """Key of a turn's context that steers the offline model; see ``Script``."""
+
+
+class ScriptedCall(BaseModel):
+    """One call of a tool."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Script(BaseModel):
@@ -35,6 +46,8 @@ class Script(BaseModel):
     """Answer in exactly so many deltas (``word-1 word-2 ...``), unless ``text`` is given."""
     fail_after: Annotated[int, Field(ge=0)] | None = None
     """Fail after so many deltas."""
+    calls: tuple[ScriptedCall, ...] = ()
+    """Tools to call, all at once, before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +56,9 @@ class BuiltinModel:
 
     delay: float = 0.0
     """Seconds before each delta."""
-    name: str = "builtin"
+    name: str = BUILTIN
 
-    async def stream(self, call: ModelCall) -> AsyncIterator[Delta | End]:
+    async def stream(self, call: ModelCall) -> AsyncIterator[ModelItem]:
         """Answer ``call``; the turn's context may steer it, see ``Script``.
 
         Raises:
@@ -53,6 +66,11 @@ class BuiltinModel:
         """
         script = _script(call.context.get(CONTEXT_KEY, {}))
         delay = self.delay if script.delay is None else script.delay
+        if script.calls and call.messages[-1].role == "user":
+            for index, each in enumerate(script.calls):
+                yield ToolCallDelta(index, each.name, json.dumps(each.arguments))
+            yield End("tool_calls", Usage(input=_tokens(call), output=len(script.calls)))
+            return
         pieces = [Delta(piece, "reasoning") for piece in _words(script.reasoning)]
         pieces += [Delta(piece) for piece in _words(_reply(call, script))]
         for number, piece in enumerate(pieces):

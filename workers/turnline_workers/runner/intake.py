@@ -9,13 +9,14 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from turnline_schemas.event import TurnAccepted
-from turnline_schemas.names import control_channel
+from turnline_schemas.event_data import TurnAccepted
+from turnline_schemas.message import AnyMessage, ResumeMessage, TurnMessage
+from turnline_schemas.names import control_channel, resume_key, turn_key
 from turnline_workers.bus.connect import PASSING
 from turnline_workers.bus.inbox import DeadLetter, Inbox, InboxPage, Taken
 from turnline_workers.bus.log import Batch, EventLog
 from turnline_workers.bus.nudges import Nudges
-from turnline_workers.flow import Arrival, Claim, LogEvent, Received, TerminalEvent
+from turnline_workers.flow import Arrival, Claim, LogEvent, Received, Refusal, TerminalEvent
 from turnline_workers.runner.outbox import Outbox
 from turnline_workers.store.engine import first_line
 from turnline_workers.store.receive import receive
@@ -122,7 +123,7 @@ class Intake:
             await self._inbox.bury(session, letters)
         left = await self._inbox.take(
             session,
-            self._taken(page, received),
+            self._taken(session, page, received),
             floor=received.last_seq,
             messages=received.messages,
         )
@@ -132,24 +133,22 @@ class Intake:
             await self._nudges.send(control_channel(session), turn)
         return left
 
-    def _taken(self, page: InboxPage, received: Received) -> list[Taken]:
-        announced = {accepted.position: accepted for accepted in received.accepted}
+    def _taken(self, session: str, page: InboxPage, received: Received) -> list[Taken]:
+        announced = {accepted.position for accepted in received.accepted}
         taken = [
-            Taken(letter.position, letter.turn, f"refused:{letter.reason}")
+            Taken(
+                letter.position,
+                letter.turn and turn_key(session, letter.turn),
+                f"refused:{letter.reason}",
+            )
             for letter in page.letters
             if letter.position
         ]
         for arrival in page.arrivals:
-            turn = arrival.message.turn
-            reason = received.refused.get(arrival.position)
-            if arrival.message.kind != "turn":
-                taken.append(Taken(arrival.position))
-            elif reason is not None:
-                taken.append(Taken(arrival.position, turn, f"refused:{reason}"))
-            else:
-                accepted = announced.get(arrival.position)
-                event = "" if accepted is None else self._event(arrival)
-                taken.append(Taken(arrival.position, turn, "accepted", event))
+            refusal = received.refused.get(arrival.position)
+            state = "accepted" if refusal is None else f"refused:{refusal.reason}"
+            event = self._event(arrival) if arrival.position in announced else ""
+            taken.append(Taken(arrival.position, _key(arrival.message), state, event))
         return taken
 
     def _event(self, arrival: Arrival) -> str:
@@ -167,13 +166,23 @@ class Intake:
         self._outbox.published(event)
 
 
-def _refused(arrivals: tuple[Arrival, ...], refused: dict[str, str]) -> list[DeadLetter]:
+def _key(message: AnyMessage) -> str | None:
+    match message:
+        case TurnMessage(session=session, turn=turn):
+            return turn_key(session, turn)
+        case ResumeMessage(session=session, turn=turn):
+            return resume_key(session, turn, message.fingerprint())
+        case _:
+            return None
+
+
+def _refused(arrivals: tuple[Arrival, ...], refused: dict[str, Refusal]) -> list[DeadLetter]:
     return [
         DeadLetter(
             arrival.position,
             arrival.message.encode(),
-            refused[arrival.position],
-            "the turn id is in use with another payload",
+            refused[arrival.position].reason,
+            refused[arrival.position].detail,
             arrival.message.turn,
         )
         for arrival in arrivals

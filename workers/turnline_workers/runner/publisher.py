@@ -6,13 +6,13 @@ from typing import Final
 
 import structlog
 
-from turnline_schemas.event import EventData
+from turnline_schemas.event_data import EventData
 from turnline_workers.bus.connect import PASSING
 from turnline_workers.bus.log import Batch, EventLog
 from turnline_workers.errors import ClaimLostError
 from turnline_workers.flow import Claim, LogEvent
+from turnline_workers.interaction.buffer import Delta, EventBuffer
 from turnline_workers.runner.backoff import pauses
-from turnline_workers.runner.buffer import Delta, EventBuffer
 
 WINDOW: Final = 0.03
 """Seconds that deltas are collected after the first one was sent at once."""

@@ -7,7 +7,8 @@ nothing at all is written.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from redis.exceptions import RedisError
@@ -17,20 +18,23 @@ from turnline_schemas.errors import PostgresUnavailableError
 from turnline_workers.bus.connect import PASSING
 from turnline_workers.bus.log import Batch, EventLog
 from turnline_workers.errors import ClaimLostError
-from turnline_workers.flow import Claim
-from turnline_workers.interaction.play import Outcome
+from turnline_workers.flow import Claim, TerminalEvent
+from turnline_workers.interaction.outcome import Ended, Paused
+from turnline_workers.interaction.pause import Question
 from turnline_workers.runner.backoff import pauses
 from turnline_workers.runner.intake import Intake
 from turnline_workers.runner.outbox import Outbox
 from turnline_workers.runner.player import Player, Playing
 from turnline_workers.runner.publisher import TurnPublisher
 from turnline_workers.runner.ringer import Bell
-from turnline_workers.runner.settle import Dead, settle
+from turnline_workers.runner.settle import Dead, settle, suspended
 from turnline_workers.runner.slots import Slots
-from turnline_workers.store.commit import Settlement, commit, give_back, is_valid
+from turnline_workers.store.commit import commit, give_back, is_valid, suspend
 
 FULL_HOUSE_HOPS = 2
 """How often a bell that found no slot is passed on before the session waits for a freed one."""
+
+T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
@@ -163,7 +167,10 @@ class Runner:
             outcome = await self._player.perform(playing, publisher)
             playing.settling = True
             await publisher.flush()
-            await self._settle(claim, outcome, publisher.top)
+            if isinstance(outcome, Paused):
+                await self._suspend(claim, outcome.question, publisher.top)
+            else:
+                await self._settle(playing, outcome, publisher.top)
         except ClaimLostError:
             log.warning("turn.claim_lost", fence=claim.fence)
         except (Exception, asyncio.CancelledError) as error:
@@ -178,32 +185,46 @@ class Runner:
             if self.playing.get(claim.session) is playing:
                 del self.playing[claim.session]
 
-    async def _settle(self, claim: Claim, outcome: Outcome | Dead, top: int) -> None:
-        settlement = settle(claim, outcome, now_ms=self._now_ms(), top=top)
+    async def _suspend(self, claim: Claim, question: Question, top: int) -> None:
+        suspension = suspended(claim, question, now_ms=self._now_ms(), top=top)
+        await self._until_it_is_stored(claim, lambda: suspend(self._engine, claim, suspension))
+        await self._publish(suspension.event, suspension.last_seq, claim.messages)
+        logger.info(
+            "turn.paused", session=claim.session, turn=claim.turn.turn, pause=question.pause
+        )
+
+    async def _settle(self, playing: Playing, outcome: Ended | Dead, top: int) -> None:
+        claim = playing.claim
+        settlement = settle(
+            claim, outcome, now_ms=self._now_ms(), top=top, had_journal=playing.has_journal
+        )
         # Where others wait for a slot, this session stands in line with them.
         will_ring = not self._slots.refused
-        waiting = await self._commit(claim, settlement, will_ring=will_ring)
-        batch = Batch.terminal(
-            settlement.event,
-            floor=settlement.last_seq - 1,
-            messages=claim.messages + len(settlement.messages),
+        waiting = await self._until_it_is_stored(
+            claim, lambda: commit(self._engine, claim, settlement, will_ring=will_ring)
         )
-        try:
-            await self._log.publish(batch)
-            self._outbox.published(settlement.event)
-        except PASSING as error:
-            logger.warning("log.unavailable", session=claim.session, error=str(error))
+        messages = claim.messages + len(settlement.messages)
+        await self._publish(settlement.event, settlement.last_seq, messages)
         logger.info(
             "turn.settled", session=claim.session, turn=claim.turn.turn, outcome=settlement.status
         )
         if waiting is not None and will_ring:
             self._ring(Bell(claim.session, waiting))
 
-    async def _commit(self, claim: Claim, settlement: Settlement, *, will_ring: bool) -> str | None:
-        """Commit, for as long as it takes: only the fence may refuse an answer that is there."""
+    async def _publish(self, event: TerminalEvent, seq: int, messages: int) -> None:
+        """Publish what was committed; if Redis is away, the sweep does so later."""
+        batch = Batch.terminal(event, floor=seq - 1, messages=messages)
+        try:
+            await self._log.publish(batch)
+            self._outbox.published(event)
+        except PASSING as error:
+            logger.warning("log.unavailable", session=event.session, error=str(error))
+
+    async def _until_it_is_stored(self, claim: Claim, store: Callable[[], Awaitable[T]]) -> T:
+        """Try for as long as it takes: only the fence may refuse an answer that is there."""
         for pause in pauses():
             try:
-                return await commit(self._engine, claim, settlement, will_ring=will_ring)
+                return await store()
             except PostgresUnavailableError as error:
                 logger.warning("commit.delayed", session=claim.session, error=str(error))
                 await asyncio.sleep(pause)

@@ -135,6 +135,7 @@ class Sweep:
             self._do(
                 (
                     self._release_due,
+                    self._expire_paused,
                     *urgent,
                     self._ring_untaken,
                     self._publish_outbox,
@@ -151,6 +152,9 @@ class Sweep:
 
     def _release_due(self) -> None:
         sweeps.release_due(self._engine)
+
+    def _expire_paused(self) -> None:
+        sweeps.expire_paused(self._engine)
 
     def _ring_stranded(self) -> None:
         stranded = sweeps.take_stranded(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from turnline_schemas.message import Message
 from turnline_workers.errors import ClaimLostError
 from turnline_workers.flow import Claim, TerminalEvent
+from turnline_workers.interaction.journal import Entry
 from turnline_workers.interaction.state import InteractionState, stored_view
 from turnline_workers.store.engine import transaction
 from turnline_workers.store.statements import commit as sql
@@ -26,6 +28,8 @@ class Settlement:
     """Seq that the terminal event gets, if nothing else is published before it."""
     usage: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    had_journal: bool = False
+    """Whether lines of a journal must be dropped."""
 
 
 async def commit(
@@ -66,6 +70,10 @@ async def commit(
         )
         if settled.one_or_none() is None:
             raise ClaimLostError(claim.session, claim.fence)
+        if settlement.had_journal:
+            await connection.execute(
+                sql.FORGET_STEPS, {"for_session": claim.session, "for_turn": claim.turn.turn}
+            )
         view = stored_view(settlement.state)
         waiting = await connection.scalar(
             sql.RELEASE,
@@ -80,6 +88,74 @@ async def commit(
             },
         )
         return None if waiting is None else str(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """What a paused turn waits for, ready to be stored."""
+
+    question: dict[str, Any]
+    expires_in: timedelta | None
+    event: TerminalEvent
+    """``turn.paused``."""
+    last_seq: int
+    """Seq that the event gets, if nothing else is published before it."""
+
+
+async def suspend(engine: AsyncEngine, claim: Claim, suspension: Suspension) -> None:
+    """Let the claimed turn wait for an answer, and give its session free.
+
+    Safe to repeat.
+
+    Raises:
+        ClaimLostError: a newer claim exists; nothing was written.
+        PostgresUnavailableError: it is unknown whether it was written; repeat.
+    """
+    async with transaction(engine) as connection:
+        row = (await connection.execute(sql.HOLD, {"for_session": claim.session})).one_or_none()
+        if row is None or row.fence != claim.fence:
+            raise ClaimLostError(claim.session, claim.fence)
+        if row.owner is None:
+            return  # an earlier try went through, and only its answer was lost
+        paused = await connection.execute(
+            sql.PAUSE,
+            {
+                "for_session": claim.session,
+                "for_turn": claim.turn.turn,
+                "for_fence": claim.fence,
+                "new_pause": suspension.question,
+                "expires_in": suspension.expires_in,
+                "new_outbox": suspension.event.stored(),
+            },
+        )
+        if row.owner != claim.worker or paused.one_or_none() is None:
+            raise ClaimLostError(claim.session, claim.fence)
+        await connection.execute(
+            sql.LEAVE_PAUSED, {"for_session": claim.session, "new_seq": suspension.last_seq}
+        )
+
+
+async def record(engine: AsyncEngine, claim: Claim, entries: Sequence[Entry]) -> None:
+    """Write lines of the turn's journal; those that are there stay.
+
+    Raises:
+        ClaimLostError: a newer claim exists; nothing was written.
+        PostgresUnavailableError: it is unknown whether it was written; repeat.
+    """
+    rows = [{"kind": each.kind, "id": each.id, "value": each.value} for each in entries]
+    async with transaction(engine) as connection:
+        valid = await connection.scalar(
+            sql.RECORD,
+            {
+                "for_session": claim.session,
+                "for_turn": claim.turn.turn,
+                "by_worker": claim.worker,
+                "for_fence": claim.fence,
+                "rows": rows,
+            },
+        )
+        if valid is None:
+            raise ClaimLostError(claim.session, claim.fence)
 
 
 async def give_back(engine: AsyncEngine, claim: Claim, *, handed_over: bool) -> bool:
@@ -120,7 +196,9 @@ async def is_valid(engine: AsyncEngine, claim: Claim) -> bool:
 
 async def clear_outbox(engine: AsyncEngine, published: Sequence[TerminalEvent]) -> None:
     """Forget terminal events that are in the log, all in one statement."""
-    rows = [{"session": event.session, "turn": event.turn} for event in published]
+    rows = [
+        {"session": event.session, "turn": event.turn, "fence": event.fence} for event in published
+    ]
     async with transaction(engine) as connection:
         await connection.execute(sql.CLEAR_OUTBOX, {"rows": rows})
 

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from turnline_schemas.message import Message
 from turnline_workers.flow import Claim, ClaimedTurn, outbox_event
+from turnline_workers.interaction.journal import Entry
 from turnline_workers.interaction.state import InteractionState, ViewMessage
+from turnline_workers.store.schema import steps
 from turnline_workers.store.statements import receive as sql
 
 
@@ -23,6 +25,8 @@ async def load_claim(
         sql.LOAD, {"for_session": row.session, "view_start": row.view_start}
     )
     rows = loaded.all()
+    # Before the first attempt there is no journal, and most turns need one attempt.
+    journal = await _journal(connection, row.session, turn.turn) if turn.attempts > 1 else ()
     return Claim(
         session=row.session,
         worker=worker,
@@ -38,10 +42,19 @@ async def load_claim(
         ),
         state=_state(row, rows),
         last_seq=row.last_seq,
+        journal=journal,
         unpublished=tuple(
             outbox_event(row.session, each.turn, each.content) for each in rows if each.role is None
         ),
     )
+
+
+async def _journal(connection: AsyncConnection, session: str, turn: str) -> tuple[Entry, ...]:
+    query = select(steps.c.kind, steps.c.id, steps.c.value).where(
+        steps.c.session == session, steps.c.turn == turn
+    )
+    found = await connection.execute(query.order_by(steps.c.number))
+    return tuple(Entry(row.kind, row.id, row.value) for row in found)
 
 
 def _state(row: Row[Any], rows: Sequence[Row[Any]]) -> InteractionState:

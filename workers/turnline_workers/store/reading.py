@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from turnline_schemas.event import TranscriptEntry
+from turnline_schemas.event_data import TranscriptEntry
 from turnline_schemas.message import Message
 from turnline_workers.store.schema import messages, sessions, turns
 
@@ -40,6 +40,8 @@ class TurnSummary:
     accepted_at: datetime
     started_at: datetime | None
     settled_at: datetime | None
+    pause: dict[str, Any] | None
+    """What it waits for, while it is paused."""
 
 
 def list_sessions(connection: Connection, *, limit: int) -> list[SessionSummary]:
@@ -90,6 +92,25 @@ def list_turns(connection: Connection, session: str, *, last: int) -> list[TurnS
         .limit(last)
     )
     return [TurnSummary(*row) for row in connection.execute(query)][::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class PausedTurn:
+    """A turn that waits for an answer."""
+
+    session: str
+    question: dict[str, Any]
+    """As ``turn.paused`` tells it."""
+
+
+def find_paused(connection: Connection, turn: str, session: str | None) -> list[PausedTurn]:
+    """Return the paused turns of that id, in one session or in all."""
+    query = select(turns.c.session, turns.c.pause).where(
+        turns.c.turn == turn, turns.c.status == "paused"
+    )
+    if session is not None:
+        query = query.where(turns.c.session == session)
+    return [PausedTurn(row.session, row.pause) for row in connection.execute(query)]
 
 
 def outcome_of(connection: Connection, session: str, turn: str) -> str | None:

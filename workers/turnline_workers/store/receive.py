@@ -13,13 +13,24 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from turnline_schemas.event import TurnCancelled
-from turnline_schemas.message import CancelMessage, TurnMessage
-from turnline_workers.flow import Accepted, Arrival, Claim, LogEvent, Received, TerminalEvent
+from turnline_schemas.event_data import TurnCancelled
+from turnline_schemas.message import CancelMessage, ResumeMessage, TurnMessage
+from turnline_workers.flow import (
+    Accepted,
+    Arrival,
+    Claim,
+    LogEvent,
+    Received,
+    Refusal,
+    TerminalEvent,
+)
 from turnline_workers.flow import position_key as key
+from turnline_workers.interaction.answers import wrong_answer
 from turnline_workers.store.engine import transaction
 from turnline_workers.store.load import load_claim
 from turnline_workers.store.statements import receive as sql
+
+CONFLICT = Refusal("turn_conflict", "the turn id is in use with another payload")
 
 SessionRow = Any
 """A row of ``statements.LOCK``."""
@@ -32,7 +43,7 @@ class _Intake:
     accepted: list[Accepted] = field(default_factory=list)
     waiting: list[TurnMessage] = field(default_factory=list)
     """The newly accepted turns that may be played now."""
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)
     settled: list[TerminalEvent] = field(default_factory=list)
     nudges: list[str] = field(default_factory=list)
     last_ordinal: int = 0
@@ -111,6 +122,8 @@ async def _take(
     for arrival in arrivals:
         if isinstance(arrival.message, TurnMessage):
             later[arrival.message.turn] -= 1
+        elif isinstance(arrival.message, ResumeMessage):
+            await _resume(connection, arrival, arrival.message, intake)
         elif not later[arrival.message.turn]:
             # One that came before its turn changes nothing, in one page as in two.
             await _cancel(connection, arrival.message, intake, now_ms)
@@ -145,7 +158,7 @@ async def _insert(
         assert isinstance(message, TurnMessage)
         first = known.get(message.turn)
         if first is not None and first.fingerprint != message.fingerprint():
-            intake.refused[arrival.position] = "turn_conflict"
+            intake.refused[arrival.position] = CONFLICT
             continue
         if first is not None and first.position != arrival.position:
             continue  # a repetition of a turn that has its place already
@@ -200,6 +213,25 @@ async def _cancel(
             intake.settled.append(event)
         else:
             intake.nudges.append(message.turn)
+
+
+async def _resume(
+    connection: AsyncConnection, arrival: Arrival, message: ResumeMessage, intake: _Intake
+) -> None:
+    """Let a paused turn go on with its answer, once; refuse what does not answer its question."""
+    where = {"for_session": message.session, "for_turn": message.turn}
+    question: Any = await connection.scalar(sql.QUESTION, where)
+    if question is None or question["pause"] != message.pause:
+        detail = f"turn {message.turn!r} does not wait for an answer to {message.pause!r}"
+        intake.refused[arrival.position] = Refusal("not_paused", detail)
+        return
+    problem = wrong_answer(question["answer_schema"], message.value)
+    if problem is not None:
+        intake.refused[arrival.position] = Refusal("invalid_answer", problem)
+        return
+    answer = {"for_pause": message.pause, "new_value": message.value}
+    await connection.execute(sql.ANSWER, where | answer)
+    await connection.execute(sql.RESUME, where)
 
 
 async def _claim(connection: AsyncConnection, row: SessionRow, worker: str) -> Claim | None:

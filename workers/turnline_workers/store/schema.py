@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -65,7 +66,7 @@ sessions = Table(
     Column("rung_at", TIMESTAMP, nullable=True),
     Column("created_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
-    CheckConstraint("status IN ('idle', 'runnable', 'playing')", name="status_known"),
+    CheckConstraint("status IN ('idle', 'runnable', 'playing', 'paused')", name="status_known"),
     CheckConstraint("(status = 'playing') = (owner IS NOT NULL)", name="playing_has_an_owner"),
     CheckConstraint(
         "(status = 'runnable') = (runnable_since IS NOT NULL)", name="runnable_has_a_time"
@@ -108,13 +109,19 @@ turns = Table(
     Column("cancel_reason", Text(), nullable=True),
     Column("error", JSONB(none_as_null=True), nullable=True),
     Column("usage", JSONB(none_as_null=True), nullable=True),
-    # The terminal event until it is known to be published (transactional outbox).
+    # What it waits for, while it is paused: token, kind, payload, schema of the answer.
+    Column("pause", JSONB(none_as_null=True), nullable=True),
+    Column("paused_at", TIMESTAMP, nullable=True),
+    # When it goes on without an answer, and fails.
+    Column("pause_expires_at", TIMESTAMP, nullable=True),
+    # The terminal event, or turn.paused, until it is known to be published (transactional outbox).
     Column("outbox", JSONB(none_as_null=True), nullable=True),
     Column("accepted_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
     Column("started_at", TIMESTAMP, nullable=True),
     Column("settled_at", TIMESTAMP, nullable=True),
     CheckConstraint(
-        "status IN ('delayed', 'waiting', 'playing', 'completed', 'failed', 'cancelled', 'dead')",
+        "status IN ('delayed', 'waiting', 'playing', 'paused',"
+        " 'completed', 'failed', 'cancelled', 'dead')",
         name="status_known",
     ),
     CheckConstraint(
@@ -126,7 +133,11 @@ turns = Table(
         name="only_delayed_has_no_place",
     ),
     CheckConstraint("(started_at IS NULL) = (attempts = 0)", name="started_has_an_attempt"),
-    CheckConstraint("outbox IS NULL OR settled_at IS NOT NULL", name="outbox_after_settling"),
+    CheckConstraint(
+        "outbox IS NULL OR settled_at IS NOT NULL OR paused_at IS NOT NULL",
+        name="outbox_after_settling_or_pausing",
+    ),
+    CheckConstraint("(status = 'paused') = (pause IS NOT NULL)", name="paused_has_a_question"),
 )
 
 Index("turns_order", turns.c.session, turns.c.ordinal, unique=True)
@@ -134,10 +145,37 @@ Index(
     "turns_open",
     turns.c.session,
     turns.c.ordinal,
-    postgresql_where=turns.c.status.in_(["waiting", "playing"]),
+    postgresql_where=turns.c.status.in_(["waiting", "playing", "paused"]),
+)
+Index(
+    "turns_expiring",
+    turns.c.pause_expires_at,
+    postgresql_where=turns.c.pause_expires_at.is_not(None),
 )
 Index("turns_delayed", turns.c.not_before, postgresql_where=turns.c.status == "delayed")
 Index("turns_outbox", turns.c.session, postgresql_where=turns.c.outbox.is_not(None))
+
+steps = Table(
+    "steps",
+    metadata,
+    # The journal of unfinished turns: what an attempt did, the next one does not do again.
+    Column(
+        "session",
+        Text(),
+        ForeignKey(f"{SCHEMA}.sessions.session", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("turn", Text(), primary_key=True),
+    Column("kind", Text(), primary_key=True),
+    # Of the step, call, run of a call, or pause.
+    Column("id", Text(), primary_key=True),
+    # Order of writing inside the turn.
+    Column("number", BigInteger(), Identity(always=True), nullable=False),
+    Column("value", JSONB(), nullable=True),
+    CheckConstraint(
+        "kind IN ('step', 'began', 'asked', 'tool', 'answer', 'expired')", name="kind_known"
+    ),
+)
 
 messages = Table(
     "messages",

@@ -6,11 +6,12 @@ These are the only statements that skip locked rows: a sweep comes again, a bell
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import Connection, Engine, func, literal, select, update
+from sqlalchemy import Connection, Engine, func, literal, null, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from turnline_workers.flow import TerminalEvent, outbox_event
 from turnline_workers.store.engine import translated
-from turnline_workers.store.schema import sessions, turns, workers
+from turnline_workers.store.schema import sessions, steps, turns, workers
 from turnline_workers.store.statements.commit import CLEAR_OUTBOX
 from turnline_workers.store.statements.parts import NOW
 
@@ -74,6 +75,57 @@ def _give_places(connection: Connection, session: str, last_ordinal: int) -> int
     return len(result.all())
 
 
+def expire_paused(engine: Engine) -> int:
+    """Let turns go on, to fail, whose question nobody answered in time; return how many."""
+    late = (
+        select(turns.c.session)
+        .where(turns.c.pause_expires_at <= NOW)
+        .order_by(turns.c.pause_expires_at)
+        .limit(PAGE)
+    )
+    with translated(str(engine.url)):
+        with engine.connect() as connection:
+            found = list(connection.scalars(late))
+        return sum(_expire_in(engine, session) for session in sorted(found))
+
+
+def _expire_in(engine: Engine, session: str) -> int:
+    with engine.begin() as connection:
+        lock = (
+            select(sessions.c.status)
+            .where(sessions.c.session == session, sessions.c.status == "paused")
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+        if connection.execute(lock).one_or_none() is None:
+            return 0
+        late = (
+            turns.c.session == session,
+            turns.c.status == "paused",
+            turns.c.pause_expires_at <= NOW,
+        )
+        noted = select(
+            turns.c.session, turns.c.turn, literal("expired"), turns.c.pause["pause"].astext
+        ).where(*late)
+        connection.execute(
+            insert(steps)
+            .from_select(["session", "turn", "kind", "id"], noted)
+            .on_conflict_do_nothing()
+        )
+        expired = connection.execute(
+            update(turns)
+            .where(*late)
+            .values(status="waiting", pause=null(), pause_expires_at=null())
+            .returning(turns.c.turn)
+        ).all()
+        if expired:
+            connection.execute(
+                update(sessions)
+                .where(sessions.c.session == session)
+                .values(status="runnable", runnable_since=NOW)
+            )
+        return len(expired)
+
+
 def take_stranded(
     engine: Engine, *, lease: timedelta, bell: timedelta, limit: int
 ) -> list[tuple[str, str]]:
@@ -126,7 +178,10 @@ def unpublished(engine: Engine, *, older_than: timedelta) -> list[tuple[Terminal
             turns.c.session, turns.c.turn, turns.c.outbox, sessions.c.last_seq, sessions.c.messages
         )
         .join(sessions, sessions.c.session == turns.c.session)
-        .where(turns.c.outbox.is_not(None), turns.c.settled_at < NOW - older_than)
+        .where(
+            turns.c.outbox.is_not(None),
+            func.coalesce(turns.c.settled_at, turns.c.paused_at) < NOW - older_than,
+        )
         .order_by(turns.c.session, turns.c.settled_at)
         .limit(PAGE)
     )
@@ -183,6 +238,6 @@ def cancelled_among(engine: Engine, playing: Iterable[str], worker: str) -> dict
 
 def forget_published(engine: Engine, event: TerminalEvent) -> None:
     """Note that a terminal event is in the log."""
-    rows = [{"session": event.session, "turn": event.turn}]
+    rows = [{"session": event.session, "turn": event.turn, "fence": event.fence}]
     with translated(str(engine.url)), engine.begin() as connection:
         connection.execute(CLEAR_OUTBOX, {"rows": rows})

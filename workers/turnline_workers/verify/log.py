@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from turnline_schemas.event import AttemptSuperseded, Event, TurnStarted
+from turnline_schemas.event import Event
+from turnline_schemas.event_data import AttemptSuperseded, TurnStarted
 from turnline_schemas.message import Message
-from turnline_workers.interaction.assemble import Assembler
+from turnline_workers.interaction.reducer import absorb
+from turnline_workers.interaction.state import InteractionState
 from turnline_workers.verify.rows import Violation
 
 DENSE = "P6 seq is dense"
@@ -21,17 +23,14 @@ TRANSCRIPT = "P6 replaying the log gives the transcript"
 class Replayed:
     """One turn, as an obedient reader of the log has it in the end."""
 
-    input: Message | None = None
-    attempt: int = 0
     superseded: int = 0
     terminals: list[str] = field(default_factory=list)
-    assembler: Assembler = field(default_factory=Assembler)
+    state: InteractionState = field(default_factory=InteractionState)
 
     @property
     def messages(self) -> list[Message]:
         """The turn's messages."""
-        answer = self.assembler.message()
-        return [message for message in (self.input, answer) if message is not None]
+        return [Message(role=each.role, content=each.content) for each in self.state.messages]
 
 
 def check_log(
@@ -71,21 +70,19 @@ def replay(
     begun: set[str] = set()
     for event in events:
         turn = event.turn or ""
+        replayed = turns[turn]
         match event.data:
             case AttemptSuperseded(attempt=attempt):
-                turns[turn].superseded = attempt
-                turns[turn].assembler = Assembler()
-            case TurnStarted(input=said):
-                if event.attempt > 1 and turns[turn].superseded != event.attempt - 1:
+                replayed.superseded = attempt
+            case TurnStarted():
+                if event.attempt > 1 and replayed.superseded != event.attempt - 1:
                     detail = {"turn": turn, "seq": event.seq, "attempt": event.attempt}
                     complaints.append(Violation(SUPERSEDED, session, detail))
                 begun.add(turn)
-                turns[turn].input, turns[turn].attempt = said, event.attempt
-                turns[turn].assembler = Assembler()
             case _ if event.terminal:
-                turns[turn].terminals.append(event.type.removeprefix("turn."))
-            case data if turn in begun:
-                turns[turn].assembler.feed(data)
+                replayed.terminals.append(event.type.removeprefix("turn."))
+        if turn in begun:
+            replayed.state = absorb(replayed.state, turn, event.data)
     # A turn whose begin was trimmed away cannot be judged.
     return {turn: turns[turn] for turn in begun}
 

@@ -5,23 +5,26 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Interval,
     Text,
     bindparam,
     case,
     column,
+    delete,
     func,
     null,
     select,
+    true,
     tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from turnline_workers.store.schema import messages, sessions, turns
+from turnline_workers.store.schema import messages, sessions, steps, turns
 from turnline_workers.store.statements.parts import (
     FENCE,
     FREE,
-    NEXT_OPEN,
+    NEXT_RUNNABLE,
     NOW,
     SESSION,
     TURN,
@@ -52,6 +55,44 @@ APPEND = insert(messages).from_select(
 )
 """Append to the transcript."""
 
+_recorded = (
+    func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
+    .table_valued(
+        column("kind", Text()),
+        column("id", Text()),
+        column("value", JSONB()),
+        name="recorded",
+    )
+    .render_derived(with_types=True)
+)
+
+_held = (
+    select(sessions.c.session)
+    .where(sessions.c.session == SESSION, sessions.c.owner == WORKER, sessions.c.fence == FENCE)
+    .with_for_update(key_share=True)
+    .cte("held")
+)
+
+_written = (
+    insert(steps)
+    .from_select(
+        ["session", "turn", "kind", "id", "value"],
+        select(_held.c.session, TURN, *_recorded.c).join_from(_held, _recorded, true()),
+    )
+    .on_conflict_do_nothing()
+    .cte("written")
+)
+
+RECORD = select(_held.c.session).add_cte(_written)
+"""Write lines of the journal; a row if the claim is still valid, and nothing at all if it is not.
+
+One statement, so that the session's row is locked for no longer.  If it had to wait for the row,
+the claim is checked against what the row is then.
+"""
+
+FORGET_STEPS = delete(steps).where(steps.c.session == SESSION, steps.c.turn == TURN)
+"""Drop the journal of a turn that has its outcome."""
+
 SETTLE = (
     update(turns)
     .where(
@@ -73,12 +114,44 @@ SETTLE = (
 
 _will_ring: Any = bindparam("will_ring", type_=Boolean())
 
+PAUSE = (
+    update(turns)
+    .where(
+        turns.c.session == SESSION,
+        turns.c.turn == TURN,
+        turns.c.status == "playing",
+        turns.c.fence == FENCE,
+    )
+    .values(
+        status="paused",
+        pause=bindparam("new_pause", type_=JSONB()),
+        paused_at=NOW,
+        pause_expires_at=NOW + bindparam("expires_in", type_=Interval()),
+        outbox=bindparam("new_outbox", type_=JSONB()),
+    )
+    .returning(turns.c.turn)
+)
+"""Let the turn wait for an answer, without an outcome."""
+
+LEAVE_PAUSED = (
+    update(sessions)
+    .where(sessions.c.session == SESSION)
+    .values(
+        runnable_since=null(),
+        rung_at=null(),
+        last_seq=func.greatest(sessions.c.last_seq, bindparam("new_seq", type_=BigInteger())),
+        updated_at=NOW,
+        **FREE,
+    )
+)
+"""Give the session free while its turn waits for an answer."""
+
 RELEASE = (
     update(sessions)
     .where(sessions.c.session == SESSION)
     .values(
-        runnable_since=case((NEXT_OPEN.is_(None), null()), else_=NOW),
-        rung_at=case((NEXT_OPEN.is_(None) | ~_will_ring, null()), else_=NOW),
+        runnable_since=case((NEXT_RUNNABLE.is_(None), null()), else_=NOW),
+        rung_at=case((NEXT_RUNNABLE.is_(None) | ~_will_ring, null()), else_=NOW),
         messages=bindparam("new_messages", type_=BigInteger()),
         view_head=bindparam("new_head", type_=JSONB()),
         view_start=bindparam("new_start", type_=BigInteger()),
@@ -87,7 +160,7 @@ RELEASE = (
         updated_at=NOW,
         **FREE,
     )
-    .returning(NEXT_OPEN)
+    .returning(NEXT_RUNNABLE)
 )
 """Store the state and give the session free; tells which turn waits next."""
 
@@ -126,7 +199,12 @@ SETTLED_BY = select(turns.c.status).where(
 
 _published = (
     func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
-    .table_valued(column("session", Text()), column("turn", Text()), name="published")
+    .table_valued(
+        column("session", Text()),
+        column("turn", Text()),
+        column("fence", BigInteger()),
+        name="published",
+    )
     .render_derived(with_types=True)
 )
 
@@ -139,7 +217,8 @@ CLEAR_OUTBOX = (
                 _published,
                 (turns.c.session == _published.c.session) & (turns.c.turn == _published.c.turn),
             )
-            .where(turns.c.outbox.is_not(None))
+            # Not what the turn has to tell by now, if it was paused before and has ended since.
+            .where(turns.c.outbox["fence"].as_integer().is_not_distinct_from(_published.c.fence))
             .order_by(turns.c.session, turns.c.turn)
             .with_for_update(of=turns, skip_locked=True, key_share=True)
         )

@@ -13,19 +13,25 @@ SESSION: Any = bindparam("for_session", type_=Text())
 TURN: Any = bindparam("for_turn", type_=Text())
 FENCE: Any = bindparam("for_fence", type_=BigInteger())
 WORKER: Any = bindparam("by_worker", type_=Text())
-OPEN = turns.c.status.in_(["waiting", "playing"])
+OPEN = turns.c.status.in_(["waiting", "playing", "paused"])
 """Turns that have a place and no outcome."""
 
 _waiting = (
-    select(turns.c.turn, turns.c.priority)
+    select(turns.c.turn, turns.c.priority, turns.c.status)
     .where(turns.c.session == SESSION, OPEN)
     .order_by(turns.c.ordinal)
     .limit(1)
     .cte("waiting")
 )
-NEXT_OPEN = select(_waiting.c.turn).scalar_subquery()
+NEXT_RUNNABLE = select(_waiting.c.turn).where(_waiting.c.status != "paused").scalar_subquery()
+"""The session's oldest open turn; None if there is none, or if it waits for an answer: the turns
+behind a paused one wait with it."""
+
 FREE: dict[str, Any] = {
     "owner": None,
-    "status": case((NEXT_OPEN.is_(None), "idle"), else_="runnable"),
+    "status": func.coalesce(
+        select(case((_waiting.c.status == "paused", "paused"), else_="runnable")).scalar_subquery(),
+        "idle",
+    ),
     "priority": func.coalesce(select(_waiting.c.priority).scalar_subquery(), sessions.c.priority),
 }

@@ -21,10 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from turnline_workers.store.schema import TIMESTAMP, messages, sessions, turns, workers
+from turnline_workers.store.schema import TIMESTAMP, messages, sessions, steps, turns, workers
 from turnline_workers.store.statements.parts import (
     FREE,
-    NEXT_OPEN,
+    NEXT_RUNNABLE,
     NOW,
     OPEN,
     SESSION,
@@ -104,17 +104,49 @@ CANCEL = (
     .where(
         turns.c.session == SESSION,
         turns.c.turn == TURN,
-        turns.c.status.in_(["waiting", "delayed", "playing"]),
+        turns.c.status.in_(["waiting", "delayed", "playing", "paused"]),
     )
     .values(
-        status=case((_may_wait, "cancelled"), else_=turns.c.status),
+        # What was paused is played to its end, which keeps what it has said.
+        status=case(
+            (_may_wait, "cancelled"),
+            (turns.c.status == "paused", "waiting"),
+            else_=turns.c.status,
+        ),
+        pause=null(),
+        pause_expires_at=null(),
         settled_at=case((_may_wait, NOW), else_=null()),
-        outbox=case((_may_wait, bindparam("new_outbox", type_=JSONB())), else_=null()),
+        outbox=case((_may_wait, bindparam("new_outbox", type_=JSONB())), else_=turns.c.outbox),
         cancel_reason=func.coalesce(turns.c.cancel_reason, bindparam("new_reason", type_=Text())),
     )
     .returning(turns.c.status)
 )
 """Settle a turn that waits, or note that the one being played should stop."""
+
+QUESTION = select(turns.c.pause).where(
+    turns.c.session == SESSION, turns.c.turn == TURN, turns.c.status == "paused"
+)
+"""What a paused turn waits for."""
+
+RESUME = (
+    update(turns)
+    .where(turns.c.session == SESSION, turns.c.turn == TURN, turns.c.status == "paused")
+    .values(status="waiting", pause=null(), pause_expires_at=null())
+)
+"""Let a paused turn go on."""
+
+ANSWER = (
+    insert(steps)
+    .values(
+        session=SESSION,
+        turn=TURN,
+        kind="answer",
+        id=bindparam("for_pause", type_=Text()),
+        value=bindparam("new_value", type_=JSONB()),
+    )
+    .on_conflict_do_nothing()
+)
+"""Write an answer into the journal; the first one stays."""
 
 _next_open = (
     select(turns.c.turn)
@@ -126,7 +158,11 @@ _next_open = (
 
 PICK = (
     update(turns)
-    .where(turns.c.session == SESSION, turns.c.turn == _next_open)
+    .where(
+        turns.c.session == SESSION,
+        turns.c.turn == _next_open,
+        turns.c.status.in_(["waiting", "playing"]),
+    )
     .values(
         status="playing",
         attempts=turns.c.attempts + 1,
@@ -186,7 +222,7 @@ LEAVE = (
     .values(
         rung_at=None,
         runnable_since=case(
-            (NEXT_OPEN.is_(None), null()),
+            (NEXT_RUNNABLE.is_(None), null()),
             # What a dead worker left stands in line since then, and not behind everybody.
             (sessions.c.owner.is_not(None), sessions.c.updated_at),
             else_=func.coalesce(sessions.c.runnable_since, NOW),
@@ -194,6 +230,6 @@ LEAVE = (
         **FREE,
         **_SAVE,
     )
-    .returning(NEXT_OPEN)
+    .returning(NEXT_RUNNABLE)
 )
 """Save the intake of a session that nobody alive plays, and leave it to who has a slot."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from turnline_schemas.event import EventData, ReasoningDelta, TextDelta
+from turnline_schemas.event_data import EventData, ReasoningDelta, TextDelta
 
 Delta = TextDelta | ReasoningDelta
 

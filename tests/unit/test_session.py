@@ -1,0 +1,173 @@
+"""Sessions in one process: the same core, without any queue."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from harness.fold import fold
+from harness.scripted import Answer, ScriptedModel, calls, says
+
+from turnline_schemas.errors import InvalidInputError
+from turnline_schemas.event import Event
+from turnline_workers import Assistant, FanOut, IteratorStream, MemoryStore, Session, Tool, policies
+from turnline_workers.inprocess.session import SessionPausedError
+from turnline_workers.interaction.model import ModelCall
+from turnline_workers.interaction.outcome import Completed, Failed, Paused
+from turnline_workers.interaction.reducer import reduce_all
+from turnline_workers.interaction.state import InteractionState
+from turnline_workers.interaction.tools import ToolContext
+
+
+class Listed:
+    """A stream that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def emit(self, event: Event) -> None:
+        """Keep it."""
+        self.events.append(event)
+
+    async def emit_many(self, events: Sequence[Event]) -> None:
+        """Keep them."""
+        self.events += events
+
+
+class Broken(Listed):
+    """A stream that fails."""
+
+    async def emit_many(self, events: Sequence[Event]) -> None:
+        """Fail."""
+        raise OSError("no space left")
+
+
+def test_a_conversation_goes_on_where_it_was_left() -> None:
+    store, assistant = MemoryStore(), Assistant("builtin")
+
+    for number in range(1, 4):
+        session = Session("demo", assistant=assistant, store=store)
+        outcome = session.send_sync(f"message {number}")
+        assert isinstance(outcome, Completed)
+        assert outcome.messages[-1].text == f"Turn {number}. You said: message {number}"
+
+    assert len(session.state.messages) == 6
+
+
+def test_events_are_numbered_through_and_reduce_to_the_state() -> None:
+    events = Listed()
+    session = Session("demo", assistant=Assistant("builtin"), events=events)
+    for number in range(3):
+        session.send_sync(f"message {number}")
+
+    assert [event.seq for event in events.events] == list(range(1, len(events.events) + 1))
+    reduced = reduce_all(InteractionState(), events.events)
+    assert reduced.messages == session.state.messages
+    assert reduced.last_seq == session.state.last_seq
+    assert [entry.name for entry in session.state.trace] == ["core.capture-input", "core.run-model"]
+
+
+def test_a_turn_that_fails_keeps_its_partial_answer_and_the_session_goes_on() -> None:
+    session = Session("demo", assistant=Assistant("builtin"))
+
+    failed = session.send_sync("Hello!", context={"builtin": {"text": "a b c", "fail_after": 2}})
+    after = session.send_sync("Still there?")
+
+    assert isinstance(failed, Failed)
+    assert isinstance(after, Completed)
+    assert [message.text for message in session.state.messages][:2] == ["Hello!", "a b"]
+    assert session.state.diagnostics == ()
+
+
+def approving() -> Assistant:
+    """An assistant that asks before it books."""
+
+    def book(ctx: ToolContext) -> str:
+        return "booked" if ctx.ask("approval", schema={"type": "boolean"}) else "not booked"
+
+    def reply(call: ModelCall) -> Answer:
+        return calls(("book", "")) if call.messages[-1].role == "user" else says("Done.")
+
+    return Assistant(ScriptedModel(reply=reply), tools=[Tool(book)])
+
+
+def test_a_pause_outlives_the_session_object_and_is_answered_once() -> None:
+    store, events, assistant = MemoryStore(), Listed(), approving()
+
+    def session() -> Session:
+        return Session("demo", assistant=assistant, store=store, events=events)
+
+    paused = session().send_sync("Book it")
+    assert isinstance(paused, Paused)
+    with pytest.raises(SessionPausedError, match="resume"):
+        session().send_sync("Hello?")
+    with pytest.raises(InvalidInputError, match="boolean"):
+        asyncio.run(session().resume("perhaps"))
+    outcome = asyncio.run(session().resume(True))
+    with pytest.raises(SessionPausedError, match="does not wait"):
+        asyncio.run(session().resume(True))
+
+    assert isinstance(outcome, Completed)
+    log: list[dict[str, Any]] = [event.model_dump(mode="json") for event in events.events]
+    said = [(message.role, message.text) for message in outcome.messages]
+    assert said == [("user", "Book it"), ("assistant", ""), ("tool", ""), ("assistant", "Done.")]
+    for event, dumped in zip(events.events, log, strict=True):
+        dumped["data"] = event.data.model_dump(mode="json")
+    assert [role for _, role, _ in fold(log)] == [role for role, _ in said]
+
+
+def test_turns_of_one_session_are_played_one_at_a_time() -> None:
+    events = Listed()
+    session = Session("demo", assistant=Assistant("builtin"), events=events)
+
+    async def both() -> None:
+        await asyncio.gather(session.send("one", turn="t-1"), session.send("two", turn="t-2"))
+
+    asyncio.run(both())
+
+    assert [e.turn for e in events.events] == sorted(e.turn or "" for e in events.events)
+
+
+def test_an_iterator_gets_the_events_as_they_come() -> None:
+    async def run() -> list[str]:
+        stream = IteratorStream()
+        session = Session("demo", assistant=Assistant("builtin"), events=stream)
+        sending = asyncio.create_task(session.send("Hello!"))
+        sending.add_done_callback(lambda _: stream.close())
+        return [event.type async for event in stream]
+
+    types = asyncio.run(run())
+
+    assert types[0] == "turn.started"
+    assert types[-1] == "turn.completed"
+
+
+def test_a_stream_that_fails_is_reported_and_the_others_go_on() -> None:
+    good, reports = Listed(), []
+    fan = FanOut(Broken(), good, report=lambda stream, error: reports.append((stream, error)))
+
+    outcome = Session("demo", assistant=Assistant("builtin"), events=fan).send_sync("Hello!")
+
+    assert isinstance(outcome, Completed)
+    assert len(reports) == len(good.events)
+    assert isinstance(reports[0][1], OSError)
+
+
+def test_policies_shape_what_the_next_turn_sees() -> None:
+    model = ScriptedModel(reply=lambda call: says("ok"))
+    assistant = Assistant(model, policies=[policies.keep_last_turns(1)])
+    session = Session("demo", assistant=assistant)
+
+    for number in range(4):
+        session.send_sync(f"message {number}")
+
+    assert [message.text for message in model.calls[-1].messages] == [
+        "message 2",
+        "ok",
+        "message 3",
+    ]
+
+
+def test_an_empty_message_is_refused() -> None:
+    with pytest.raises(InvalidInputError):
+        Session("demo", assistant=Assistant("builtin")).send_sync("  ")

@@ -1,0 +1,66 @@
+"""``turnline resume``: answer what a turn is paused for."""
+
+import json as jsonlib
+from typing import Annotated, Any
+
+import typer
+
+from turnline_schemas.errors import ConfigurationError, InvalidInputError
+from turnline_workers.cli.target import Target, explained, find_target
+from turnline_workers.interaction.answers import wrong_answer
+from turnline_workers.store import migrations
+from turnline_workers.store.engine import one_connection
+from turnline_workers.store.reading import PausedTurn, find_paused
+
+
+def resume(
+    turn: Annotated[str, typer.Argument(help="Paused turn.")],
+    value: Annotated[str, typer.Option(help="The answer, as JSON.")] = "null",
+    session: Annotated[str | None, typer.Option(help="Its session, if several have it.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The receipt as JSON.")] = False,
+) -> None:
+    """Answer what a turn is paused for; it goes on from there.
+
+    The answer is checked against the question's schema.  Answering twice changes nothing.
+
+    Examples:
+
+      turnline resume order-17 --value true
+
+      turnline resume order-17 --value '{"decision": "done", "result": {"paid": 12}}'
+    """
+    with explained():
+        answer = _read(value)
+        target = find_target()
+        paused = _paused(target, turn, session)
+        problem = wrong_answer(paused.question["answer_schema"], answer)
+        if problem is not None:
+            raise InvalidInputError(f"not what turn {turn!r} asks for: {problem}")
+        with target.producer() as producer:
+            pause = paused.question["pause"]
+            receipt = producer.resume(paused.session, turn, pause, answer, confirm=True)
+    if json:
+        typer.echo(receipt.model_dump_json())
+    else:
+        typer.echo(f"turn {turn} of session {paused.session} goes on")
+
+
+def _read(value: str) -> Any:
+    try:
+        return jsonlib.loads(value)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"--value is not JSON ({error}); text needs quotes of its own: --value '\"yes\"'"
+        ) from error
+
+
+def _paused(target: Target, turn: str, session: str | None) -> PausedTurn:
+    with one_connection(target.database_url) as connection:
+        migrations.check(connection)
+        found = find_paused(connection, turn, session)
+    if not found:
+        raise ConfigurationError(f"no turn {turn!r} is paused")
+    if len(found) > 1:
+        names = ", ".join(each.session for each in found)
+        raise ConfigurationError(f"turn {turn!r} is paused in {names}; name one with --session")
+    return found[0]

@@ -1,0 +1,81 @@
+"""Where a session's events go while it is played in this process."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from turnline_schemas.event import Event
+
+
+class EventStream(Protocol):
+    """Takes events, in order."""
+
+    async def emit(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+    async def emit_many(self, events: Sequence[Event]) -> None:
+        """Take several events."""
+        ...
+
+
+class IteratorStream:
+    """Hands events to an async iterator in the same process: ``async for event in stream``."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def emit(self, event: Event) -> None:
+        """Take one event."""
+        self._queue.put_nowait(event)
+
+    async def emit_many(self, events: Sequence[Event]) -> None:
+        """Take several events."""
+        for event in events:
+            self._queue.put_nowait(event)
+
+    def close(self) -> None:
+        """Let the iterator end behind what was emitted."""
+        self._queue.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        while (event := await self._queue.get()) is not None:
+            yield event
+
+
+class FanOut:
+    """Hands events to several streams.  One that fails is reported, and the others go on."""
+
+    def __init__(
+        self,
+        *streams: EventStream,
+        report: Callable[[EventStream, Exception], None] | None = None,
+    ) -> None:
+        """Take the streams.
+
+        Args:
+            report: told which stream failed, and how; by default a ``RuntimeWarning``.
+        """
+        self._streams = streams
+        self._report = report or _warn
+
+    async def emit(self, event: Event) -> None:
+        """Hand one event to every stream."""
+        await self.emit_many((event,))
+
+    async def emit_many(self, events: Sequence[Event]) -> None:
+        """Hand several events to every stream."""
+        for stream in self._streams:
+            try:
+                await stream.emit_many(events)
+            except Exception as error:  # noqa: BLE001 - a stream may raise anything
+                self._report(stream, error)
+
+
+def _warn(stream: EventStream, error: Exception) -> None:
+    warnings.warn(
+        f"{type(stream).__name__} lost events: {type(error).__name__}: {error}",
+        RuntimeWarning,
+        stacklevel=2,
+    )

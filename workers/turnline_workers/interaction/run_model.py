@@ -1,0 +1,222 @@
+"""The step that calls the model: from its stream to events, again after a passing failure."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from turnline_schemas.event_data import (
+    Diagnostic,
+    EventData,
+    ReasoningCompleted,
+    ReasoningDelta,
+    ReasoningStarted,
+    StepReset,
+    TextCompleted,
+    TextDelta,
+    TextStarted,
+    ToolDelta,
+    ToolReady,
+    ToolStarted,
+    Usage,
+)
+from turnline_schemas.storable import check_storable
+from turnline_workers.errors import ModelError
+from turnline_workers.interaction.model import (
+    Delta,
+    End,
+    Model,
+    ModelCall,
+    ToolCallDelta,
+    ToolSpec,
+    WholeModel,
+    stream_of,
+)
+from turnline_workers.interaction.state import TurnState
+from turnline_workers.interaction.view import repaired
+
+ModelStep = Callable[[TurnState], AsyncGenerator[EventData | TurnState]]
+
+_TEXT = {
+    "text": (TextStarted, TextDelta, TextCompleted),
+    "reasoning": (ReasoningStarted, ReasoningDelta, ReasoningCompleted),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a call of the model is tried, and how long to wait between two tries."""
+
+    tries: int = 4
+    first: float = 0.5
+    """Seconds before the second try; twice as long before each later one."""
+    longest: float = 20.0
+    """Seconds.  A provider that asks for more fails the turn."""
+
+    def pause(self, tried: int, error: ModelError) -> float | None:
+        """Return how long to wait after ``tried`` tries; None to give up."""
+        if not error.retryable or tried >= self.tries:
+            return None
+        wished = error.retry_after or 0.0
+        if wished > self.longest:
+            return None
+        return min(max(self.first * 2.0 ** (tried - 1), wished), self.longest)
+
+
+def model_step(
+    model: Model | WholeModel, instructions: str, tools: tuple[ToolSpec, ...], retry: Retry
+) -> ModelStep:
+    """Return the step that calls ``model``."""
+
+    async def run_model(turn: TurnState) -> AsyncGenerator[EventData | TurnState]:
+        step = turn.desk.id
+        messages, problems = repaired(turn.view)
+        for problem in problems:
+            yield Diagnostic(code="view_repaired", message=problem)
+        call = ModelCall(messages, instructions, turn.turn, turn.context, tools)
+        tried = 0
+        while True:
+            tried += 1
+            answer = _Answer(step)
+            try:
+                async for event in _events(model, call, answer):
+                    yield event
+                break
+            except ModelError as error:
+                pause = retry.pause(tried, error)
+                if pause is None:
+                    raise
+                told = f"try {tried} of {retry.tries} failed: {error}; again in {pause:g} s"
+                yield Diagnostic(code="model_retry", message=told)
+                if answer.said:
+                    yield StepReset(step=step, reason=error.code)
+                await asyncio.sleep(pause)
+        yield _ended(turn, model.name, answer.end)
+
+    return run_model
+
+
+def _ended(turn: TurnState, source: str, end: End) -> TurnState:
+    usage = Usage(
+        input=turn.usage.input + end.usage.input, output=turn.usage.output + end.usage.output
+    )
+    if end.raw is not None:
+        raw = {**turn.state.private.get("raw", {}), f"{source}:raw": end.raw}
+        turn = turn.keeping(raw=raw)
+    return replace(turn, usage=usage, finish_reason=end.finish_reason)
+
+
+async def _events(
+    model: Model | WholeModel, call: ModelCall, answer: "_Answer"
+) -> AsyncGenerator[EventData]:
+    stream: AsyncIterator[Delta | ToolCallDelta | End] = stream_of(model, call)
+    try:
+        async for item in stream:
+            for event in answer.events(item):
+                yield event
+            if answer.ended:
+                return
+    finally:
+        # Closing the stream ends the provider's request when a turn ends early.
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
+    raise ModelError(f"the stream of {model.name} was cut off", transient=True)
+
+
+class _Answer:
+    """Cuts one stream into parts, each with its derived id."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+        self._parts = 0
+        self._open = ""
+        """Kind of the text part that is open."""
+        self._calls: dict[int, _Call] = {}
+        self.end = End()
+        self.ended = False
+
+    @property
+    def said(self) -> bool:
+        """Whether readers have seen anything of it."""
+        return self._parts > 0
+
+    def events(self, item: Delta | ToolCallDelta | End) -> list[EventData]:
+        """Return what readers are told of the next piece."""
+        match item:
+            case End():
+                self.end, self.ended = item, True
+                return [*self._closed(), *[call.ready() for call in self._calls.values()]]
+            case ToolCallDelta():
+                return self._calling(item)
+            case _:
+                return self._saying(item)
+
+    def _saying(self, item: Delta) -> list[EventData]:
+        text = storable(item.text)
+        if not text:
+            return []
+        started, delta, _ = _TEXT[item.kind]
+        events: list[EventData] = []
+        if item.kind != self._open:
+            events += self._closed()
+            self._open = item.kind
+            self._parts += 1
+            events.append(started(part=self._part()))
+        events.append(delta(part=self._part(), delta=text))
+        return events
+
+    def _calling(self, item: ToolCallDelta) -> list[EventData]:
+        events: list[EventData] = []
+        call = self._calls.get(item.index)
+        if call is None:
+            events += self._closed()
+            self._parts += 1
+            call = self._calls[item.index] = _Call(self._part(), storable(item.name))
+            events.append(ToolStarted(call=call.id, name=call.name))
+        if item.arguments:
+            call.pieces.append(storable(item.arguments))
+            events.append(ToolDelta(call=call.id, delta=call.pieces[-1]))
+        return events
+
+    def _closed(self) -> list[EventData]:
+        if not self._open:
+            return []
+        completed = _TEXT[self._open][2]
+        self._open = ""
+        return [completed(part=self._part())]
+
+    def _part(self) -> str:
+        return f"{self._step}.{self._parts - 1}"
+
+
+class _Call:
+    """A tool call that is being written."""
+
+    def __init__(self, id_: str, name: str) -> None:
+        self.id = id_
+        self.name = name
+        self.pieces: list[str] = []
+
+    def ready(self) -> ToolReady:
+        """Return the event that it is complete; no JSON at all means no arguments."""
+        text = "".join(self.pieces)
+        arguments: JsonValue = {}
+        if text.strip():
+            try:
+                arguments = json.loads(text, parse_constant=_no_number)
+                check_storable(arguments)
+            except (ValueError, RecursionError):
+                arguments = text
+        return ToolReady(call=self.id, name=self.name, arguments=arguments)
+
+
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def storable(text: str) -> str:
+    """Postgres cannot store NUL nor lone surrogates, and the stored must equal the streamed."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

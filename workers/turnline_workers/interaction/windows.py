@@ -1,0 +1,103 @@
+"""Ready-made policies that keep the view short.  They cut between turns, never inside one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from turnline_schemas.errors import ConfigurationError
+from turnline_schemas.message import Message
+from turnline_workers.interaction.policies import Policies
+from turnline_workers.interaction.state import InteractionState, ViewMessage
+
+TokenCount = Callable[[Message], int]
+
+CHARACTERS_PER_TOKEN = 4
+"""About right for English; texts in other scripts have fewer, so give a ``count`` of your own."""
+
+DROPPED = {"dropped": "an earlier result, no longer shown"}
+
+
+def keep_last_turns(turns: int) -> Policies:
+    """Show the model the last so many turns, and what policies made of older ones."""
+    if turns < 1:
+        raise ConfigurationError(f"keep_last_turns({turns}): at least one turn")
+
+    def truncate(state: InteractionState) -> InteractionState:
+        made, said = parted(state.messages)
+        kept = said[-turns:]
+        return replace(state, messages=(*made, *[each for turn in kept for each in turn]))
+
+    return Policies(truncate=truncate)
+
+
+def keep_within(tokens: int, *, count: TokenCount | None = None) -> Policies:
+    """Show the model as many of the last turns as fit into a budget, and always the last one.
+
+    Args:
+        count: tokens of a message; by default a guess from its characters.
+    """
+    if tokens < 1:
+        raise ConfigurationError(f"keep_within({tokens}): at least one token")
+    measure = count or guessed_tokens
+
+    def truncate(state: InteractionState) -> InteractionState:
+        made, said = parted(state.messages)
+        left = tokens - sum(measure(each) for each in made)
+        kept: list[tuple[ViewMessage, ...]] = []
+        for turn in reversed(said):
+            left -= sum(measure(each) for each in turn)
+            if left < 0 and kept:
+                break
+            kept.insert(0, turn)
+        return replace(state, messages=(*made, *[each for turn in kept for each in turn]))
+
+    return Policies(truncate=truncate)
+
+
+def drop_tool_payloads(*, older_than: int) -> Policies:
+    """Hide what tools returned in all but the last so many turns; the calls stay visible."""
+    if older_than < 0:
+        raise ConfigurationError(f"drop_tool_payloads(older_than={older_than}): not negative")
+
+    def truncate(state: InteractionState) -> InteractionState:
+        made, said = parted(state.messages)
+        old = said[: max(0, len(said) - older_than)]
+        hidden = [_without_payload(each) for turn in old for each in turn]
+        recent = [each for turn in said[len(old) :] for each in turn]
+        return replace(state, messages=(*made, *hidden, *recent))
+
+    return Policies(truncate=truncate)
+
+
+def guessed_tokens(message: Message) -> int:
+    """Return about how many tokens a message has, by its length as JSON."""
+    if isinstance(message.content, str):
+        return 4 + len(message.content) // CHARACTERS_PER_TOKEN
+    return 4 + len(message.content.model_dump_json(exclude={"raw"})) // CHARACTERS_PER_TOKEN
+
+
+def parted(
+    messages: Sequence[ViewMessage],
+) -> tuple[tuple[ViewMessage, ...], list[tuple[ViewMessage, ...]]]:
+    """Return what policies made up, and what was said, turn by turn."""
+    made = tuple(message for message in messages if message.turn is None)
+    return made, list(_turns(message for message in messages if message.turn is not None))
+
+
+def _turns(messages: Iterator[ViewMessage]) -> Iterator[tuple[ViewMessage, ...]]:
+    for _, turn in groupby(messages, key=lambda message: message.turn):
+        yield tuple(turn)
+
+
+def _without_payload(message: ViewMessage) -> ViewMessage:
+    if isinstance(message.content, str) or message.role != "tool":
+        return message
+    parts = tuple(
+        part.model_copy(update={"output": DROPPED}) if part.type == "tool-result" else part
+        for part in message.content.parts
+    )
+    if parts == message.content.parts:
+        return message
+    content = message.content.model_copy(update={"parts": parts})
+    # No longer what the transcript holds: it is stored with the view.
+    return message.model_copy(update={"content": content, "index": None})
