@@ -273,6 +273,37 @@ def test_a_person_decides_on_an_unsafe_call_whose_result_was_lost(
     assert len(ran) == runs
 
 
+def test_a_call_that_a_person_had_repeated_and_that_is_lost_again_is_asked_about_again() -> None:
+    ran: list[str] = []
+
+    def pay() -> str:
+        ran.append("paid")
+        return "paid"
+
+    def reply(call: ModelCall) -> Answer:
+        return calls(("pay", "")) if call.messages[-1].role == "user" else says("Paid.")
+
+    attempts = Attempts(Assistant(ScriptedModel(reply=reply), tools=[Tool(pay)]))
+
+    def play_and_lose_the_result() -> None:
+        attempts.play()
+        attempts.entries = [entry for entry in attempts.entries if entry.kind != "tool"]
+
+    play_and_lose_the_result()
+    for times in (1, 2, 3):
+        paused = attempts.play()
+        assert isinstance(paused, Paused)
+        assert len(ran) == times
+        attempts.answer(paused.question.pause, {"decision": "retry"})
+        play_and_lose_the_result()
+    paused = attempts.play()
+    assert isinstance(paused, Paused)
+    attempts.answer(paused.question.pause, {"decision": "done", "result": "paid"})
+
+    assert isinstance(attempts.play(), Completed)
+    assert len(ran) == 4
+
+
 def test_a_call_that_is_never_completed_does_not_run() -> None:
     half = calls(("get_weather", '{"city": "Os'))[:-1]
     model = ScriptedModel([*half, RuntimeError("gone")])

@@ -196,7 +196,7 @@ class Attempt:
 
     async def completed(self) -> Completed:
         """Return the outcome of a turn whose steps all ran, once its policies did."""
-        messages = self._turn.messages
+        messages = self._said()
         new = closed(self._turn.state, self._turn.turn)
         try:
             state = await self._assistant.shaping.apply(self._before, new)
@@ -208,6 +208,10 @@ class Attempt:
         state = replace(state, next_index=new.next_index, trace=self.trace)
         reason = self._turn.finish_reason or "stop"
         return Completed(messages, state, self._turn.usage, reason, self.trace)
+
+    def _said(self) -> tuple[Message, ...]:
+        """Return what the turn adds to the transcript, without its place in the view."""
+        return tuple(Message(role=each.role, content=each.content) for each in self._turn.messages)
 
     def broken_off(self, why: str) -> Iterator[EventData]:
         """Close what is open: streams become partial messages, calls get results that say so."""
@@ -224,7 +228,7 @@ class Attempt:
 
         The view grows by that and nothing else: no policy runs, private changes are dropped.
         """
-        messages = self._turn.messages or (self._turn.input,)
+        messages = self._said() or (self._turn.input,)
         state = self._before.appended(self._turn.turn, *messages)
         told = self._turn.state.diagnostics
         return messages, replace(state, diagnostics=told, trace=self.trace)

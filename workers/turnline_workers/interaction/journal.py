@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
 from turnline_schemas.event_data import DATA_MODELS, EVENT_TYPES, EventData, TraceEntry
 from turnline_workers.interaction.buffer import EventBuffer
 from turnline_workers.interaction.pause import Desk
+
+UNKNOWN_OUTCOME: Final = "unknown_outcome"
 
 Kind = Literal["step", "began", "asked", "tool", "answer", "expired"]
 
@@ -85,11 +87,20 @@ class Journal:
         )
 
     def run_of(self, call: str) -> str:
-        """Return the id of a call's next run: those that only asked are over and do not count."""
+        """Return the id of a call's newest run.
+
+        A run that only asked is over, and so is one that a person said to repeat: what comes next
+        is another one, whose own result may get lost.
+        """
         number = 0
-        while ("asked", f"{call}#{number}") in self._entries:
+        while self._is_over(f"{call}#{number}"):
             number += 1
         return f"{call}#{number}"
+
+    def _is_over(self, run: str) -> bool:
+        decided: Any = self._entries.get(("answer", f"{lost(run)}.0"))
+        repeated = isinstance(decided, dict) and decided.get("decision") == "retry"
+        return repeated or ("asked", run) in self._entries
 
     def began(self, run: str) -> bool:
         """Say whether a run of a call began in an attempt that died."""
@@ -108,6 +119,11 @@ class Journal:
     def answers(self) -> Mapping[str, Any]:
         """Pause -> what was answered."""
         return {id_: value for (kind, id_), value in self._entries.items() if kind == "answer"}
+
+
+def lost(run: str) -> str:
+    """Return the id under which a person is asked what became of a run of a call."""
+    return f"{run}.{UNKNOWN_OUTCOME}"
 
 
 def coalesced(events: Sequence[EventData]) -> list[EventData]:

@@ -10,14 +10,13 @@ from pydantic import JsonValue
 
 from turnline_schemas.event_data import EventData, ToolResult, TraceEntry
 from turnline_schemas.message import Message
-from turnline_workers.interaction.journal import Done, Entry, Record
+from turnline_workers.interaction.journal import UNKNOWN_OUTCOME, Done, Entry, Record, lost
 from turnline_workers.interaction.pause import Pause
 from turnline_workers.interaction.state import Run, TurnState
 from turnline_workers.interaction.tools import Tool, ToolContext, failure
 
 ToolsStep = Callable[[TurnState], AsyncGenerator[EventData | TurnState | Record | TraceEntry]]
 
-UNKNOWN_OUTCOME: Final = "unknown_outcome"
 DECISION: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -112,8 +111,10 @@ def _unknown(call: Call, tools: Mapping[str, Tool], run: Run) -> bool:
 
 
 def _decided(call: Call, turn: TurnState) -> tuple[str, dict[str, Any]]:
-    """Return what a person decided on a call whose result was lost; ask, if nobody did."""
-    desk = turn.run.journal.desk(f"{call.id}.{UNKNOWN_OUTCOME}")
+    """Return whether a person said ``done`` or ``fail`` to a call whose result was lost; ask, if
+    nobody said anything."""
+    journal = turn.run.journal
+    desk = journal.desk(lost(journal.run_of(call.id)))
     payload = {"call": call.id, "tool": call.name, "arguments": call.arguments}
     return call.id, desk.ask(UNKNOWN_OUTCOME, payload, schema=DECISION)
 
