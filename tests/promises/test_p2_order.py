@@ -63,7 +63,8 @@ def test_a_backlog_of_many_sessions_is_not_rung_for_again_and_again(world: World
     world.workers(2, sweep=0.2, **BRIEF)
     assert_all_played(world, enqueued)
 
-    assert bells_sent(world) - before < 500, "the sweep rang for what was only slow"
+    # Without any limit it is five bells more per session, and on a slow machine still more.
+    assert bells_sent(world) - before < 1500, "the sweep rang for what was only slow"
 
 
 def bells_sent(world: World) -> int:
