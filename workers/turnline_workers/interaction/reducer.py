@@ -8,7 +8,7 @@ and not in that of arrival: however the streams of a turn are interleaved, the s
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from turnline_schemas.event import Event
 from turnline_schemas.event_data import (
@@ -36,6 +36,7 @@ from turnline_schemas.event_data import (
     TurnStarted,
 )
 from turnline_schemas.message import Content, Message, Part
+from turnline_workers.interaction.parts import call_of, parts_of, result_part
 from turnline_workers.interaction.state import InteractionState, ViewMessage
 from turnline_workers.interaction.streams import Place, Stream, TurnProgress
 
@@ -156,9 +157,9 @@ def _flushed(state: InteractionState, turn: str, step: str) -> InteractionState:
 def _with_result(state: InteractionState, turn: str, data: ToolResult) -> InteractionState:
     """Put a result into the tool message that answers the calls of one step."""
     place = (place_of(data.call)[0], RESULTS)
-    part = result_part(data)
-    known = [each for each in _parts_at(state, turn, place) if _call_of(each) != data.call]
-    parts = sorted([*known, part], key=lambda each: place_of(_call_of(each)))
+    part = result_part(data.call, data.name, data.output, is_error=data.is_error)
+    known = [each for each in _parts_at(state, turn, place) if call_of(each) != data.call]
+    parts = sorted([*known, part], key=lambda each: place_of(call_of(each)))
     return _placed(state, turn, place, Message(role="tool", content=Content(parts=tuple(parts))))
 
 
@@ -166,30 +167,11 @@ RESULTS: Final = 1_000_000
 """Index of the message with a step's tool results: behind all that the step itself said."""
 
 
-def result_part(data: ToolResult) -> Part:
-    """Return a tool's answer as a part of a message."""
-    return Part.model_validate(
-        {
-            "type": "tool-result",
-            "call": data.call,
-            "name": data.name,
-            "output": data.output,
-            "is_error": data.is_error,
-        }
-    )
-
-
-def _call_of(part: Part) -> str:
-    fields: dict[str, Any] = part.model_extra or {}
-    return str(fields["call"])
-
-
 def _parts_at(state: InteractionState, turn: str, place: Place) -> tuple[Part, ...]:
     places = state.progress_of(turn).places
     if place not in places:
         return ()
-    content = state.messages[len(state.messages) - len(places) + places.index(place)].content
-    return () if isinstance(content, str) else content.parts
+    return parts_of(state.messages[len(state.messages) - len(places) + places.index(place)])
 
 
 def _placed(state: InteractionState, turn: str, place: Place, message: Message) -> InteractionState:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from turnline_schemas.event_data import EventData, ToolResult, TraceEntry
 from turnline_schemas.message import Message
 from turnline_workers.interaction.journal import UNKNOWN_OUTCOME, Done, Entry, Record, lost
+from turnline_workers.interaction.parts import call_of, fields_of, parts_of
 from turnline_workers.interaction.pause import Pause
 from turnline_workers.interaction.state import Run, TurnState
 from turnline_workers.interaction.tools import Tool, ToolContext, failure
@@ -41,21 +42,18 @@ class Call:
 def calls_in(messages: tuple[Message, ...]) -> Iterator[Call]:
     """Yield the tool calls of messages, in order."""
     for message in messages:
-        if isinstance(message.content, str):
-            continue
-        for part in message.content.parts:
-            fields: dict[str, Any] = part.model_extra or {}
+        for part in parts_of(message):
             if part.type == "tool-call":
+                fields = fields_of(part)
                 yield Call(fields["call"], fields["name"], fields.get("arguments"))
 
 
 def answered_in(messages: tuple[Message, ...]) -> set[str]:
     """Return the ids of calls that have results."""
     return {
-        str((part.model_extra or {}).get("call"))
+        call_of(part)
         for message in messages
-        if not isinstance(message.content, str)
-        for part in message.content.parts
+        for part in parts_of(message)
         if part.type == "tool-result"
     }
 

@@ -5,9 +5,10 @@ its call, or nothing at all in a message.  Providers refuse such a conversation 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from turnline_schemas.message import Content, Message, Part
+from turnline_schemas.message import Content, Message
+from turnline_workers.interaction.parts import call_of, fields_of, parts_of, result_part
+from turnline_workers.interaction.tools import failure
 
 
 def problems(messages: Sequence[Message]) -> list[str]:
@@ -81,7 +82,7 @@ def _only_open(
     assert not isinstance(message.content, str)
     parts, left = [], dict(open_)
     for part in message.content.parts:
-        call = _call(part)
+        call = call_of(part)
         if part.type != "tool-result":
             parts.append(part)
         elif call in left:
@@ -99,29 +100,15 @@ def _only_open(
 
 def _made_up(open_: dict[str, str], told: list[str]) -> Message:
     told.append(f"calls without a result: {', '.join(open_)}; the model is told they were lost")
-    output = {"error": "interrupted", "message": "the call was interrupted; its result is unknown"}
-    parts = tuple(
-        Part.model_validate(
-            {"type": "tool-result", "call": call, "name": name, "output": output, "is_error": True}
-        )
-        for call, name in open_.items()
-    )
+    output = failure("interrupted", "the call was interrupted; its result is unknown")
+    parts = tuple(result_part(call, name, output, is_error=True) for call, name in open_.items())
     return Message(role="tool", content=Content(parts=parts))
 
 
 def _calls(message: Message) -> dict[str, str]:
-    if isinstance(message.content, str):
-        return {}
-    parts = [part for part in message.content.parts if part.type == "tool-call"]
-    return {_call(part): str((part.model_extra or {}).get("name")) for part in parts}
+    parts = [part for part in parts_of(message) if part.type == "tool-call"]
+    return {call_of(part): str(fields_of(part).get("name")) for part in parts}
 
 
 def _results(message: Message) -> bool:
-    if isinstance(message.content, str):
-        return False
-    return any(part.type == "tool-result" for part in message.content.parts)
-
-
-def _call(part: Part) -> str:
-    fields: dict[str, Any] = part.model_extra or {}
-    return str(fields.get("call"))
+    return any(part.type == "tool-result" for part in parts_of(message))

@@ -29,6 +29,7 @@ from turnline_workers.store.statements.parts import (
     SESSION,
     TURN,
     WORKER,
+    rows_given,
 )
 
 HOLD = (
@@ -38,15 +39,11 @@ HOLD = (
 )
 """Lock the row and read what a claim is checked by."""
 
-_said = (
-    func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
-    .table_valued(
-        column("index", BigInteger()),
-        column("role", Text()),
-        column("content", JSONB()),
-        name="said",
-    )
-    .render_derived(with_types=True)
+_said = rows_given(
+    "said",
+    column("index", BigInteger()),
+    column("role", Text()),
+    column("content", JSONB()),
 )
 
 APPEND = insert(messages).from_select(
@@ -55,15 +52,11 @@ APPEND = insert(messages).from_select(
 )
 """Append to the transcript."""
 
-_recorded = (
-    func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
-    .table_valued(
-        column("kind", Text()),
-        column("id", Text()),
-        column("value", JSONB()),
-        name="recorded",
-    )
-    .render_derived(with_types=True)
+_recorded = rows_given(
+    "recorded",
+    column("kind", Text()),
+    column("id", Text()),
+    column("value", JSONB()),
 )
 
 _held = (
@@ -197,15 +190,11 @@ SETTLED_BY = select(turns.c.status).where(
 )
 """A row if this very claim settled the turn: its commit went through, only the answer was lost."""
 
-_published = (
-    func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
-    .table_valued(
-        column("session", Text()),
-        column("turn", Text()),
-        column("fence", BigInteger()),
-        name="published",
-    )
-    .render_derived(with_types=True)
+_published = rows_given(
+    "published",
+    column("session", Text()),
+    column("turn", Text()),
+    column("fence", BigInteger()),
 )
 
 CLEAR_OUTBOX = (

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, case, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnClause,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    case,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from turnline_workers.store.schema import sessions, turns
 
@@ -15,6 +25,13 @@ FENCE: Any = bindparam("for_fence", type_=BigInteger())
 WORKER: Any = bindparam("by_worker", type_=Text())
 OPEN = turns.c.status.in_(["waiting", "playing", "paused"])
 """Turns that have a place and no outcome."""
+
+
+def rows_given(name: str, *columns: ColumnClause[Any]) -> TableValuedAlias:
+    """Return the bind parameter ``rows``, a JSON list of objects, as a table."""
+    rows = func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
+    return rows.table_valued(*columns, name=name).render_derived(with_types=True)
+
 
 _waiting = (
     select(turns.c.turn, turns.c.priority, turns.c.status)

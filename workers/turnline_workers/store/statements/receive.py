@@ -30,6 +30,7 @@ from turnline_workers.store.statements.parts import (
     SESSION,
     TURN,
     WORKER,
+    rows_given,
 )
 
 LOCK = (
@@ -61,24 +62,20 @@ ALIVE = select(literal(1)).where(
 )
 """A row if the worker's heartbeat is younger than its lease."""
 
-_arrival = (
-    func.jsonb_to_recordset(bindparam("rows", type_=JSONB()))
-    .table_valued(
-        column("turn", Text()),
-        column("ordinal", BigInteger()),
-        column("position", Text()),
-        column("late", Boolean()),
-        column("fingerprint", Text()),
-        column("status", Text()),
-        column("user_id", Text()),
-        column("assistant", Text()),
-        column("message", JSONB()),
-        column("context", JSONB()),
-        column("priority", SmallInteger()),
-        column("not_before", TIMESTAMP),
-        name="arrival",
-    )
-    .render_derived(with_types=True)
+_arrival = rows_given(
+    "arrival",
+    column("turn", Text()),
+    column("ordinal", BigInteger()),
+    column("position", Text()),
+    column("late", Boolean()),
+    column("fingerprint", Text()),
+    column("status", Text()),
+    column("user_id", Text()),
+    column("assistant", Text()),
+    column("message", JSONB()),
+    column("context", JSONB()),
+    column("priority", SmallInteger()),
+    column("not_before", TIMESTAMP),
 )
 
 INSERT_TURNS = (
