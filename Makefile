@@ -33,6 +33,7 @@ define stage
 	echo "$$(( $$(date +%s) - start )) s"
 endef
 
+EXTRAS := embedded,models
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 
 .PHONY: help venv demo test check format clean
@@ -51,7 +52,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	: 'dependency groups need pip 25.1'; \
 	$(call stage,Updating pip,$(PIP) install --upgrade 'pip>=25.1'); \
-	$(call stage,Installing Turnline,$(PIP) install -c constraints.txt -e '.[embedded]' --group dev)
+	$(call stage,Installing Turnline,$(PIP) install -c constraints.txt -e '.[$(EXTRAS)]' --group dev)
 	@touch $@
 
 demo: $(STAMP) ## Start everything on this machine and have a conversation

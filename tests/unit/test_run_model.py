@@ -66,8 +66,15 @@ def test_a_failure_that_does_not_pass_fails_the_turn(failure: ModelError, calls:
 
 
 def test_a_wish_to_wait_is_honoured() -> None:
-    assert Retry(first=0.5).pause(1, ModelError("", transient=True, retry_after=7)) == 7
-    assert Retry(first=0.5).pause(3, ModelError("", transient=True)) == 2
+    assert Retry(first=0.5).pause(1, ModelError("", transient=True, retry_after=7), 0.0) == 7
+    assert Retry(first=0.5).pause(3, ModelError("", transient=True), 0.0) == 2
+
+
+def test_no_try_begins_behind_the_time_that_a_call_may_take() -> None:
+    passing = ModelError("", transient=True)
+
+    assert Retry(first=2.0, within=60).pause(1, passing, 58.0) == 2
+    assert Retry(first=2.0, within=60).pause(1, passing, 58.1) is None
 
 
 def test_a_view_that_is_too_long_is_summarized_once_and_the_turn_goes_on() -> None:

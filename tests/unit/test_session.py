@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from harness.fold import fold
+from harness.listed import Listed
 from harness.scripted import Answer, ScriptedModel, calls, says
 
 from turnline_schemas.errors import InvalidInputError
@@ -17,21 +18,6 @@ from turnline_workers.interaction.outcome import Completed, Failed, Paused
 from turnline_workers.interaction.reducer import reduce_all
 from turnline_workers.interaction.state import InteractionState
 from turnline_workers.interaction.tools import ToolContext
-
-
-class Listed:
-    """A stream that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    async def emit(self, event: Event) -> None:
-        """Keep it."""
-        self.events.append(event)
-
-    async def emit_many(self, events: Sequence[Event]) -> None:
-        """Keep them."""
-        self.events += events
 
 
 class Broken(Listed):

@@ -12,6 +12,7 @@ from turnline_workers.inprocess.streams import FanOut, IteratorStream
 from turnline_workers.interaction.pipeline import Pack, Step
 from turnline_workers.interaction.state import InteractionState, TurnState
 from turnline_workers.interaction.tools import Tool, ToolContext, ToolError
+from turnline_workers.models.provider import ProviderModel
 
 __all__ = [
     "Assistant",
@@ -21,6 +22,7 @@ __all__ = [
     "MemoryStore",
     "Message",
     "Pack",
+    "ProviderModel",
     "Session",
     "Step",
     "Tool",

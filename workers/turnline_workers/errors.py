@@ -13,6 +13,8 @@ TurnlineError
         └── ContextOverflowError
 """
 
+from pydantic import JsonValue
+
 from turnline_schemas.errors import ConfigurationError, TurnlineError
 
 
@@ -93,18 +95,26 @@ class ModelError(PlayError):
     code = "model_error"
 
     def __init__(
-        self, problem: str, *, transient: bool = False, retry_after: float | None = None
+        self,
+        problem: str,
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
+        raw: JsonValue = None,
     ) -> None:
         """Say what went wrong.
 
         Args:
+            problem: is published; no secrets.
             transient: the same call may succeed in a moment: overload, a timeout, a lost
                 connection.
             retry_after: seconds to wait first, as the provider wishes.
+            raw: what the provider said, for ``state.private``.
         """
         super().__init__(problem)
         self.retryable = transient
         self.retry_after = retry_after
+        self.raw = raw
 
 
 class ContextOverflowError(ModelError):

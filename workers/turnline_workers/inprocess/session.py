@@ -49,16 +49,20 @@ class Session:
         events: EventStream | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> None:
-        """Touch nothing yet.
+        """Check the assistant's model, and touch nothing yet.
 
         Args:
             store: where the state lives; in memory unless given.
             events: where events go; nowhere unless given.
             context: handed to the store, such as a tenant.
+
+        Raises:
+            ConfigurationError: the model's library or key is missing; the text says which.
         """
         self.session = session
         self.state = InteractionState()
         """As of the last call."""
+        assistant.check()
         self._assistant = assistant
         self._store: SessionStore = store or MemoryStore()
         self._events = FanOut(events) if events is not None else FanOut()
@@ -90,7 +94,16 @@ class Session:
 
     def send_sync(self, message: str | Message, **options: Any) -> Outcome:
         """Do as ``send``, where no event loop runs."""
-        return asyncio.run(self.send(message, **options))
+        return asyncio.run(self._once(message, **options))
+
+    async def _once(self, message: str | Message, **options: Any) -> Outcome:
+        """Send, and leave no connection behind: the loop ends with it."""
+        try:
+            return await self.send(message, **options)
+        finally:
+            close = getattr(self._assistant.adapter, "aclose", None)
+            if close is not None:
+                await close()
 
     async def resume(self, value: JsonValue = None) -> Outcome:
         """Answer what the session is paused for, and return how the turn ended.

@@ -7,7 +7,7 @@ from turnline_schemas.errors import ConfigurationError
 from turnline_workers.interaction.core import core_pack
 from turnline_workers.interaction.model import Model, WholeModel
 from turnline_workers.interaction.pipeline import Pack, PlannedStep, explain, plan
-from turnline_workers.interaction.policies import Policies, combined
+from turnline_workers.interaction.policies import Policies, Shaping
 from turnline_workers.interaction.run_model import Retry
 from turnline_workers.interaction.tools import Tool
 
@@ -37,7 +37,7 @@ class Assistant:
     """What to do when a call of the model fails and may succeed later."""
     steps: tuple[PlannedStep, ...] = field(init=False)
     """The plan: every step in the order in which it runs."""
-    shaping: Policies = field(init=False)
+    shaping: Shaping = field(init=False)
     """All policies as one."""
     adapter: Model | WholeModel = field(init=False)
     """The model itself."""
@@ -51,6 +51,16 @@ class Assistant:
         """
         raise ConfigurationError(f"model {name!r}: names need turnline_workers.Assistant")
 
+    def check(self) -> None:
+        """Make sure that the model can be used: its libraries are there, and its key.
+
+        Raises:
+            ConfigurationError: saying what to install or to set.
+        """
+        check = getattr(self.adapter, "check", None)
+        if check is not None:
+            check()
+
     def __post_init__(self) -> None:
         adapter = self.named(self.model) if isinstance(self.model, str) else self.model
         object.__setattr__(self, "adapter", adapter)
@@ -59,9 +69,8 @@ class Assistant:
             raise ConfigurationError(f"assistant {self.name!r} has two tools of one name")
         packs = (core_pack(adapter, self.instructions, tools, self.retry), *self.packs)
         object.__setattr__(self, "steps", plan(packs))
-        given = self.policies
-        shaping = given if isinstance(given, Policies) else combined(given)
-        object.__setattr__(self, "shaping", shaping)
+        given = (self.policies,) if isinstance(self.policies, Policies) else self.policies
+        object.__setattr__(self, "shaping", Shaping(given, adapter, self.named))
 
     def explain(self) -> str:
         """Return the plan as text, for people."""

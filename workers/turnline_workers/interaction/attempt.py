@@ -16,11 +16,18 @@ from turnline_schemas.event_data import (
     Usage,
 )
 from turnline_schemas.message import Message
-from turnline_workers.errors import ContextOverflowError, StepBudgetError, StepError
+from turnline_workers.errors import (
+    ContextOverflowError,
+    ModelError,
+    PlayError,
+    StepBudgetError,
+    StepError,
+)
 from turnline_workers.interaction.assistant import Assistant
 from turnline_workers.interaction.journal import Done, Entry, Record
 from turnline_workers.interaction.outcome import Completed
 from turnline_workers.interaction.pipeline import PlannedStep
+from turnline_workers.interaction.raw import with_raw
 from turnline_workers.interaction.reducer import absorb, closed
 from turnline_workers.interaction.run_step import run_step
 from turnline_workers.interaction.run_tools import pending
@@ -100,7 +107,8 @@ class Attempt:
             return False
         self._has_shrunk = True
         own = self._turn.messages
-        self._before = await policies.summarized(self._before)
+        refused = replace(self._before, overflowed=True)
+        self._before = replace(await policies.summarized(refused), overflowed=False)
         kept = self._before.appended(self._turn.turn, *own)
         told = self._turn.state
         state = replace(told, messages=kept.messages, next_index=kept.next_index)
@@ -197,11 +205,9 @@ class Attempt:
     async def completed(self) -> Completed:
         """Return the outcome of a turn whose steps all ran, once its policies did."""
         messages = self._said()
-        new = closed(self._turn.state, self._turn.turn)
+        new = replace(closed(self._turn.state, self._turn.turn), trace=self.trace)
         try:
             state = await self._assistant.shaping.apply(self._before, new)
-            if not isinstance(state, InteractionState):
-                raise TypeError(f"a policy returned {type(state).__name__}, not InteractionState")
         except Exception as error:  # a user's policy may raise anything
             raise StepError("policies", error) from error
         # Policies shape the view; where the transcript ends is not theirs to say.
@@ -223,13 +229,19 @@ class Attempt:
         if self._trace:
             yield self.traced()
 
-    def partial(self) -> tuple[tuple[Message, ...], InteractionState]:
+    def partial(
+        self, error: PlayError | None = None
+    ) -> tuple[tuple[Message, ...], InteractionState]:
         """Return what the transcript keeps of a turn that did not complete.
 
-        The view grows by that and nothing else: no policy runs, private changes are dropped.
+        The view grows by that and nothing else: no policy runs, private changes are dropped, but
+        for what a provider said when it failed.
         """
         messages = self._said() or (self._turn.input,)
         state = self._before.appended(self._turn.turn, *messages)
+        if isinstance(error, ModelError):
+            said = {"code": error.code, "message": str(error), "raw": error.raw}
+            state = with_raw(state, self._assistant.adapter.name, error=said)
         told = self._turn.state.diagnostics
         return messages, replace(state, diagnostics=told, trace=self.trace)
 

@@ -30,6 +30,8 @@ class ModelCall:
     context: dict[str, Any] = field(default_factory=dict)
     """The turn's context.  Models of providers ignore it; the offline one is steered by it."""
     tools: tuple[ToolSpec, ...] = ()
+    raw: JsonValue = None
+    """``End.raw`` of this model's newest answer in the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,10 @@ class End:
     finish_reason: str = "stop"
     usage: Usage = field(default_factory=Usage)
     raw: JsonValue = None
-    """What the provider sent, for ``state.private``; no model and no reader sees it."""
+    """What the provider sent, for ``state.private``: given back to the same model with its next
+    call; no reader sees it."""
+    raw_usage: JsonValue = None
+    """The provider's own count, such as of cached tokens."""
 
 
 ModelItem = Delta | ToolCallDelta | End

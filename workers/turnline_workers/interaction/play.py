@@ -58,7 +58,7 @@ async def play(
     except PlayError as error:
         for event in attempt.broken_off(error.code):
             yield event
-        messages, state = attempt.partial()
+        messages, state = attempt.partial(error)
         yield Failed(messages, state, error.code, str(error), error.retryable, attempt.trace)
 
 

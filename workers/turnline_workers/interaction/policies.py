@@ -6,8 +6,12 @@ Policies change what the model sees.  The transcript keeps every message whateve
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from turnline_workers.interaction.model import Model, WholeModel
+from turnline_workers.interaction.shaped import shaped
 from turnline_workers.interaction.state import InteractionState
+from turnline_workers.interaction.tokens import with_count
 
 Merge = Callable[
     [InteractionState, InteractionState], InteractionState | Awaitable[InteractionState]
@@ -16,76 +20,112 @@ Reshape = Callable[[InteractionState], InteractionState | Awaitable[InteractionS
 
 
 @dataclass(frozen=True, slots=True)
+class WithModel:
+    """A policy that calls a model, and gets it from the assistant that it belongs to."""
+
+    policy: Callable[[Model | WholeModel, InteractionState], Awaitable[InteractionState]]
+    model: Model | WholeModel | str | None = None
+    """An adapter, the name of a model, or None for the assistant's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """What happens to the view after a completed turn, in this order.  All are optional."""
 
     merge: Merge | None = None
     """From the state before the turn and the one after it, the state to keep."""
-    summarize: Reshape | None = None
+    summarize: Reshape | WithModel | None = None
     """Also asked once when a model says that the view is too long for it."""
     truncate: Reshape | None = None
+    name: str = ""
+    """How ``turnline show --view`` calls it; the functions' own names unless given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    name: str
+    run: Callable[..., Any]
+
+    async def __call__(self, *states: InteractionState) -> InteractionState:
+        """Return the state after the last of ``states``, with a note of what was changed."""
+        result = self.run(*states)
+        if inspect.isawaitable(result):
+            result = await result
+        if not isinstance(result, InteractionState):
+            raise TypeError(
+                f"policy {self.name} returned {type(result).__name__}, not InteractionState"
+            )
+        return shaped(self.name, states[-1], result)
+
+
+class Shaping:
+    """All policies of an assistant: all merges, then all summaries, then all truncations, each
+    kind in the order given."""
+
+    def __init__(
+        self,
+        policies: Iterable[Policies],
+        model: Model | WholeModel,
+        named: Callable[[str], Model | WholeModel],
+    ) -> None:
+        """Bind policies to the models they call.
+
+        Args:
+            model: the assistant's own.
+            named: finds another one by name.
+        """
+        each = tuple(policies)
+        self._merges = [_Policy(_name(one, one.merge), one.merge) for one in each if one.merge]
+        self._summaries = [
+            _Policy(_name(one, one.summarize), _bound(one.summarize, model, named))
+            for one in each
+            if one.summarize is not None
+        ]
+        self._truncations = [
+            _Policy(_name(one, one.truncate), one.truncate) for one in each if one.truncate
+        ]
 
     @property
     def can_summarize(self) -> bool:
         """Whether there is a way to make the view shorter when a model refuses it."""
-        return self.summarize is not None
+        return bool(self._summaries)
 
     @property
     def may_take_long(self) -> bool:
         """Whether a policy may call a model, so that the answer is recorded before it runs."""
-        return self.summarize is not None or any(
-            inspect.iscoroutinefunction(policy) for policy in (self.merge, self.truncate)
-        )
+        others = (*self._merges, *self._truncations)
+        return self.can_summarize or any(inspect.iscoroutinefunction(each.run) for each in others)
 
     async def apply(self, previous: InteractionState, new: InteractionState) -> InteractionState:
         """Return the state to save after a completed turn."""
-        state = new
-        if self.merge is not None:
-            state = await _awaited(self.merge(previous, new))
+        if not (self._merges or self._summaries or self._truncations):
+            return new
+        state = new = with_count(new)
+        for merge in self._merges:
+            state = await merge(previous, state)
         state = await self.summarized(state)
-        if self.truncate is not None:
-            state = await _awaited(self.truncate(state))
+        for truncate in self._truncations:
+            state = await truncate(state)
         return state
 
     async def summarized(self, state: InteractionState) -> InteractionState:
-        """Return the state with the summarize policy applied, if there is one."""
-        return state if self.summarize is None else await _awaited(self.summarize(state))
-
-
-def combined(policies: Iterable[Policies]) -> Policies:
-    """Return one set of policies that applies several: all merges, then all summaries, then all
-    truncations, each kind in the order given."""
-    each = tuple(policies)
-    merges = [one.merge for one in each if one.merge is not None]
-    return Policies(
-        _chained_merges(merges) if merges else None,
-        _chained([one.summarize for one in each if one.summarize is not None]),
-        _chained([one.truncate for one in each if one.truncate is not None]),
-    )
-
-
-def _chained(policies: list[Reshape]) -> Reshape | None:
-    if len(policies) < 2:
-        return policies[0] if policies else None
-
-    async def reshape(state: InteractionState) -> InteractionState:
-        for policy in policies:
-            state = await _awaited(policy(state))
+        """Return the state with the summarize policies applied, if there are any."""
+        for summarize in self._summaries:
+            state = await summarize(state)
         return state
 
-    return reshape
+
+def _bound(
+    policy: Reshape | WithModel,
+    own: Model | WholeModel,
+    named: Callable[[str], Model | WholeModel],
+) -> Reshape:
+    if not isinstance(policy, WithModel):
+        return policy
+    wanted, run = policy.model, policy.policy
+    model = own if wanted is None else named(wanted) if isinstance(wanted, str) else wanted
+    return lambda state: run(model, state)
 
 
-def _chained_merges(policies: list[Merge]) -> Merge:
-    async def merge(previous: InteractionState, new: InteractionState) -> InteractionState:
-        for policy in policies:
-            new = await _awaited(policy(previous, new))
-        return new
-
-    return policies[0] if len(policies) == 1 else merge
-
-
-async def _awaited(result: InteractionState | Awaitable[InteractionState]) -> InteractionState:
-    if inspect.isawaitable(result):
-        return await result
-    return result
+def _name(policies: Policies, policy: object) -> str:
+    return policies.name or getattr(policy, "__name__", type(policy).__name__)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
@@ -29,11 +30,13 @@ from turnline_workers.interaction.model import (
     End,
     Model,
     ModelCall,
+    ModelItem,
     ToolCallDelta,
     ToolSpec,
     WholeModel,
     stream_of,
 )
+from turnline_workers.interaction.raw import raw_of, storable, with_raw
 from turnline_workers.interaction.state import TurnState
 from turnline_workers.interaction.view import repaired
 
@@ -54,15 +57,20 @@ class Retry:
     """Seconds before the second try; twice as long before each later one."""
     longest: float = 20.0
     """Seconds.  A provider that asks for more fails the turn."""
+    silence: float = 120.0
+    """Seconds without any piece of an answer, after which a try has failed."""
+    within: float = 300.0
+    """Seconds since the first try, after which no other one begins."""
 
-    def pause(self, tried: int, error: ModelError) -> float | None:
-        """Return how long to wait after ``tried`` tries; None to give up."""
+    def pause(self, tried: int, error: ModelError, spent: float) -> float | None:
+        """Return how long to wait after ``tried`` tries in ``spent`` seconds; None to give up."""
         if not error.retryable or tried >= self.tries:
             return None
         wished = error.retry_after or 0.0
         if wished > self.longest:
             return None
-        return min(max(self.first * 2.0 ** (tried - 1), wished), self.longest)
+        pause = min(max(self.first * 2.0 ** (tried - 1), wished), self.longest)
+        return pause if spent + pause <= self.within else None
 
 
 def model_step(
@@ -75,17 +83,20 @@ def model_step(
         messages, problems = repaired(turn.view)
         for problem in problems:
             yield Diagnostic(code="view_repaired", message=problem)
-        call = ModelCall(messages, instructions, turn.turn, turn.context, tools)
-        tried = 0
+        call = ModelCall(
+            messages, instructions, turn.turn, turn.context, tools, raw_of(turn.state, model.name)
+        )
+        tried, begun = 0, turn.run.clock()
         while True:
             tried += 1
             answer = _Answer(step)
             try:
-                async for event in _events(model, call, answer):
-                    yield event
+                async with aclosing(_events(model, call, answer, retry.silence)) as events:
+                    async for event in events:
+                        yield event
                 break
             except ModelError as error:
-                pause = retry.pause(tried, error)
+                pause = retry.pause(tried, error, turn.run.clock() - begun)
                 if pause is None:
                     raise
                 told = f"try {tried} of {retry.tries} failed: {error}; again in {pause:g} s"
@@ -102,18 +113,17 @@ def _ended(turn: TurnState, source: str, end: End) -> TurnState:
     usage = Usage(
         input=turn.usage.input + end.usage.input, output=turn.usage.output + end.usage.output
     )
-    if end.raw is not None:
-        raw = {**turn.state.private.get("raw", {}), f"{source}:raw": end.raw}
-        turn = turn.keeping(raw=raw)
+    state = with_raw(turn.state, source, raw=end.raw, usage=end.raw_usage)
+    turn = replace(turn, state=state)
     return replace(turn, usage=usage, finish_reason=end.finish_reason)
 
 
 async def _events(
-    model: Model | WholeModel, call: ModelCall, answer: "_Answer"
+    model: Model | WholeModel, call: ModelCall, answer: "_Answer", silence: float
 ) -> AsyncGenerator[EventData]:
     stream: AsyncIterator[Delta | ToolCallDelta | End] = stream_of(model, call)
     try:
-        async for item in stream:
+        while (item := await _next(stream, model.name, silence)) is not None:
             for event in answer.events(item):
                 yield event
             if answer.ended:
@@ -124,6 +134,14 @@ async def _events(
         if close is not None:
             await close()
     raise ModelError(f"the stream of {model.name} was cut off", transient=True)
+
+
+async def _next(stream: AsyncIterator[ModelItem], source: str, silence: float) -> ModelItem | None:
+    try:
+        async with asyncio.timeout(silence):
+            return await anext(stream, None)
+    except TimeoutError as error:
+        raise ModelError(f"{source} said nothing for {silence:g} s", transient=True) from error
 
 
 class _Answer:
@@ -215,8 +233,3 @@ class _Call:
 
 def _no_number(constant: str) -> float:
     raise ValueError(f"{constant} is no JSON")
-
-
-def storable(text: str) -> str:
-    """Postgres cannot store NUL nor lone surrogates, and the stored must equal the streamed."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

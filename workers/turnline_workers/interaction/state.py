@@ -21,6 +21,8 @@ class ViewMessage(Message):
     """Place in the transcript, from 1; None for messages that a policy made up."""
     turn: str | None = None
     """The turn it belongs to.  Policies cut between turns, never inside one."""
+    by: str | None = None
+    """The policy that made it up, or changed it; None if it stands so in the transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class InteractionState:
     """Of the newest turn."""
     trace: tuple[TraceEntry, ...] = ()
     """Of the newest turn."""
+    counted: tuple[int, int] = (0, 0)
+    """While policies run: the tokens that the turn's last call of a model read and wrote, as its
+    provider counted them, and a guess of the same by length.  Zeros if no provider told."""
+    overflowed: bool = False
+    """While policies run: a model has refused the view as too long, whatever a budget says."""
     progress: TurnProgress = field(default_factory=TurnProgress)
     """The turn that is being played, as far as it got."""
     private: dict[str, Any] = field(default_factory=dict)
@@ -80,10 +87,14 @@ def stored_view(state: InteractionState) -> StoredView:
     """Split ``state``'s view into its head and the longest tail that is plain transcript."""
     start = state.next_index
     kept = len(state.messages)
-    while kept and state.messages[kept - 1].index == start - 1:
+    while kept and _is_plain(state.messages[kept - 1], start - 1):
         start -= 1
         kept -= 1
     return StoredView(head=state.messages[:kept], start=start)
+
+
+def _is_plain(message: ViewMessage, index: int) -> bool:
+    return message.index == index and message.by is None
 
 
 @dataclass(frozen=True, slots=True)

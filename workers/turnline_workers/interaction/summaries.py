@@ -10,9 +10,10 @@ from turnline_schemas.errors import ConfigurationError
 from turnline_schemas.message import Content, Message, Part
 from turnline_workers.errors import ModelError
 from turnline_workers.interaction.model import Delta, Model, ModelCall, WholeModel, stream_of
-from turnline_workers.interaction.policies import Policies
+from turnline_workers.interaction.policies import Policies, WithModel
 from turnline_workers.interaction.state import InteractionState, ViewMessage
-from turnline_workers.interaction.windows import TokenCount, guessed_tokens, parted
+from turnline_workers.interaction.tokens import TokenCount, ruler
+from turnline_workers.interaction.windows import parted
 
 INSTRUCTIONS = (
     "Summarize the conversation so far for whoever goes on with it: facts, decisions, names,"
@@ -23,7 +24,7 @@ INSTRUCTIONS = (
 def summarize_when(
     *,
     tokens: int,
-    model: Model | WholeModel,
+    model: Model | WholeModel | str | None = None,
     keep_turns: int = 4,
     instructions: str = INSTRUCTIONS,
     count: TokenCount | None = None,
@@ -31,33 +32,36 @@ def summarize_when(
     """Replace all but the last turns of the view by a summary once the view is over a budget.
 
     The summary names the transcript messages that it covers.  If the model fails, the view stays
-    as it is, and the next turn tries again.
+    as it is, and the next turn tries again.  A model that refuses the view as too long has it
+    summarized whatever the budget, all of it if need be.
 
     Args:
-        tokens: the budget.
-        model: who summarizes.
+        tokens: the budget of all that a model is sent, if its provider tells how many that is.
+        model: who summarizes, an adapter or a name; the assistant's own model unless given.
         keep_turns: how many turns stay as they were said.
-        count: tokens of a message; by default a guess from its characters.
+        count: a tokenizer; by default what the provider counted is shared out by length, and
+            without that it is a guess by length.
     """
     if tokens < 1 or keep_turns < 0:
         raise ConfigurationError("summarize_when(): tokens and keep_turns must be positive")
-    measure = count or guessed_tokens
 
-    async def summarize(state: InteractionState) -> InteractionState:
-        if sum(measure(message) for message in state.messages) <= tokens:
+    async def summarize(by: Model | WholeModel, state: InteractionState) -> InteractionState:
+        measure = ruler(state, count)
+        if not state.overflowed and measure.overhead + measure(state.messages) <= tokens:
             return state
         made, said = parted(state.messages)
-        old, recent = said[: len(said) - keep_turns], said[len(said) - keep_turns :]
-        if keep_turns >= len(said):
+        kept_turns = 0 if state.overflowed and len(said) <= keep_turns else keep_turns
+        if kept_turns >= len(said):
             return state
+        old, recent = said[: len(said) - kept_turns], said[len(said) - kept_turns :]
         covered = [*made, *[message for turn in old for message in turn]]
-        text = await _summary(model, covered, instructions)
+        text = await _summary(by, covered, instructions)
         if not text:
             return state
         kept = [message for turn in recent for message in turn]
         return replace(state, messages=(_summary_message(text, covered), *kept))
 
-    return Policies(summarize=summarize)
+    return Policies(summarize=WithModel(summarize, model), name=f"summarize_when(tokens={tokens})")
 
 
 def covers(message: Message) -> tuple[int, int] | None:

@@ -1,18 +1,13 @@
 """Ready-made policies that keep the view short.  They cut between turns, never inside one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from turnline_schemas.errors import ConfigurationError
-from turnline_schemas.message import Message
 from turnline_workers.interaction.policies import Policies
 from turnline_workers.interaction.state import InteractionState, ViewMessage
-
-TokenCount = Callable[[Message], int]
-
-CHARACTERS_PER_TOKEN = 4
-"""About right for English; texts in other scripts have fewer, so give a ``count`` of your own."""
+from turnline_workers.interaction.tokens import TokenCount, ruler
 
 DROPPED = {"dropped": "an earlier result, no longer shown"}
 
@@ -27,31 +22,33 @@ def keep_last_turns(turns: int) -> Policies:
         kept = said[-turns:]
         return replace(state, messages=(*made, *[each for turn in kept for each in turn]))
 
-    return Policies(truncate=truncate)
+    return Policies(truncate=truncate, name=f"keep_last_turns({turns})")
 
 
 def keep_within(tokens: int, *, count: TokenCount | None = None) -> Policies:
     """Show the model as many of the last turns as fit into a budget, and always the last one.
 
     Args:
-        count: tokens of a message; by default a guess from its characters.
+        tokens: of all that a model is sent, if its provider tells how many that is.
+        count: a tokenizer; by default what the provider counted is shared out by length, and
+            without that it is a guess by length.
     """
     if tokens < 1:
         raise ConfigurationError(f"keep_within({tokens}): at least one token")
-    measure = count or guessed_tokens
 
     def truncate(state: InteractionState) -> InteractionState:
+        measure = ruler(state, count)
         made, said = parted(state.messages)
-        left = tokens - sum(measure(each) for each in made)
+        left = tokens - measure.overhead - measure(made)
         kept: list[tuple[ViewMessage, ...]] = []
         for turn in reversed(said):
-            left -= sum(measure(each) for each in turn)
+            left -= measure(turn)
             if left < 0 and kept:
                 break
             kept.insert(0, turn)
         return replace(state, messages=(*made, *[each for turn in kept for each in turn]))
 
-    return Policies(truncate=truncate)
+    return Policies(truncate=truncate, name=f"keep_within({tokens})")
 
 
 def drop_tool_payloads(*, older_than: int) -> Policies:
@@ -66,14 +63,8 @@ def drop_tool_payloads(*, older_than: int) -> Policies:
         recent = [each for turn in said[len(old) :] for each in turn]
         return replace(state, messages=(*made, *hidden, *recent))
 
-    return Policies(truncate=truncate)
-
-
-def guessed_tokens(message: Message) -> int:
-    """Return about how many tokens a message has, by its length as JSON."""
-    if isinstance(message.content, str):
-        return 4 + len(message.content) // CHARACTERS_PER_TOKEN
-    return 4 + len(message.content.model_dump_json(exclude={"raw"})) // CHARACTERS_PER_TOKEN
+    name = f"drop_tool_payloads(older_than={older_than})"
+    return Policies(truncate=truncate, name=name)
 
 
 def parted(
@@ -99,5 +90,4 @@ def _without_payload(message: ViewMessage) -> ViewMessage:
     if parts == message.content.parts:
         return message
     content = message.content.model_copy(update={"parts": parts})
-    # No longer what the transcript holds: it is stored with the view.
-    return message.model_copy(update={"content": content, "index": None})
+    return message.model_copy(update={"content": content})

@@ -51,4 +51,5 @@ def _import(reference: str) -> Assistant:
         raise ConfigurationError(
             f"TURNLINE_ASSISTANTS: {reference!r} is a {type(found).__name__}, not an Assistant"
         )
+    found.check()
     return found
