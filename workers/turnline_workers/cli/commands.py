@@ -4,9 +4,10 @@ import typer
 
 from turnline_workers.cli.demo import demo
 from turnline_workers.cli.enqueue import cancel, send
-from turnline_workers.cli.inspect import sessions, show, verify
+from turnline_workers.cli.inspect import sessions, verify
 from turnline_workers.cli.operate import migrate, worker
 from turnline_workers.cli.resume import resume
+from turnline_workers.cli.show import show
 from turnline_workers.cli.show_events import follow_session
 from turnline_workers.cli.up import up
 

@@ -1,4 +1,4 @@
-"""``turnline sessions``, ``turnline show`` and ``turnline verify``."""
+"""``turnline sessions`` and ``turnline verify``."""
 
 import json as jsonlib
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from turnline_schemas.names import inbox_key
 from turnline_workers.cli.target import explained, find_target, stderr
 from turnline_workers.store import migrations
 from turnline_workers.store.engine import one_connection
-from turnline_workers.store.reading import find_session, list_sessions, list_turns, transcript
+from turnline_workers.store.reading import find_session, list_sessions
 from turnline_workers.verify.verifier import Verifier
 
 stdout = Console(highlight=False)
@@ -46,53 +46,6 @@ def sessions(
         counts = (str(each.turns), str(each.waiting), str(each.messages))
         table.add_row(each.session, each.status, each.user or "-", *counts, changed)
     stdout.print(table if found else "no sessions yet; try: turnline send ses_42 'Hello!'")
-
-
-def show(
-    session: Annotated[str, typer.Argument(help="Session to show.")],
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many turns.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
-) -> None:
-    """Show a session: its state, its last turns, and what was said in them.
-
-    Examples:
-
-      turnline show ses_42
-
-      turnline show ses_42 --last 1000 --json
-    """
-    with explained(), one_connection(find_target().database_url) as connection:
-        migrations.check(connection)
-        found = find_session(connection, session)
-        if found is None:
-            raise ConfigurationError(f"no session {session!r}; 'turnline sessions' lists them")
-        turns = list_turns(connection, session, last=last)
-        shown = {turn.turn for turn in turns}
-        said = [
-            entry
-            for entry in transcript(connection, session, last=None if json else 20 * last)
-            if entry.turn in shown
-        ]
-    if json:
-        whole = found | {
-            "turns": [asdict(turn) for turn in turns],
-            "transcript": [entry.model_dump(mode="json") for entry in said],
-        }
-        typer.echo(jsonlib.dumps(whole, default=str, ensure_ascii=False))
-        return
-    stdout.print(_header(found), markup=False)
-    for turn in turns:
-        note = f"  {turn.error['code']}: {turn.error['message']}" if turn.error else ""
-        if turn.pause:
-            asked = jsonlib.dumps(turn.pause["payload"], ensure_ascii=False)
-            note = f"  waits for {turn.pause['kind']}: {asked}; turnline resume {turn.turn} --value"
-        tries = f", attempt {turn.attempts}" if turn.attempts > 1 else ""
-        stdout.print(f"\n[bold]{turn.turn}[/]  {turn.status}{tries}", end="")
-        stdout.print(note, markup=False, soft_wrap=True)
-        for entry in said:
-            if entry.turn == turn.turn:
-                stdout.print(f"  [dim]{entry.index:>4} {entry.message.role:<9}[/] ", end="")
-                stdout.print(entry.message.text, markup=False, soft_wrap=True)
 
 
 def verify(
@@ -147,15 +100,6 @@ def _tell(violation: dict[str, Any], *, json: bool) -> None:
     rows = ", ".join(f"{name}={value}" for name, value in violation["detail"].items())
     stdout.print(f"[red]{violation['rule']}[/] is broken in {violation['session']}: ", end="")
     stdout.print(rows, markup=False, soft_wrap=True)
-
-
-def _header(found: dict[str, Any]) -> str:
-    owner = f", played by {found['owner']}" if found["owner"] else ""
-    user = f", user {found['user']}" if found["user"] else ""
-    return (
-        f"{found['session']}: {found['status']}{owner}{user}, {found['messages']} messages,"
-        f" last seq {found['last_seq']}"
-    )
 
 
 def _progress() -> Progress:

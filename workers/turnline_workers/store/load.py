@@ -40,7 +40,7 @@ async def load_claim(
             assistant=turn.assistant,
             cancel_reason=turn.cancel_reason,
         ),
-        state=_state(row, rows),
+        state=state_of(row, rows),
         last_seq=row.last_seq,
         journal=journal,
         unpublished=tuple(
@@ -57,7 +57,13 @@ async def _journal(connection: AsyncConnection, session: str, turn: str) -> tupl
     return tuple(Entry(row.kind, row.id, row.value) for row in found)
 
 
-def _state(row: Row[Any], rows: Sequence[Row[Any]]) -> InteractionState:
+def state_of(row: Row[Any], rows: Sequence[Row[Any]]) -> InteractionState:
+    """Return the state of a session: the head of its view, then the transcript from there on.
+
+    Args:
+        row: of the session.
+        rows: its messages from ``view_start`` on; those without a role are none.
+    """
     head = tuple(ViewMessage.model_validate(message) for message in row.view_head)
     tail = tuple(
         ViewMessage(

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, func, select
 
 from turnline_schemas.event_data import TranscriptEntry
 from turnline_schemas.message import Message
+from turnline_workers.interaction.state import InteractionState
+from turnline_workers.store.load import state_of
 from turnline_workers.store.schema import messages, sessions, turns
 
 
@@ -111,6 +113,31 @@ def find_paused(connection: Connection, turn: str, session: str | None) -> list[
     if session is not None:
         query = query.where(turns.c.session == session)
     return [PausedTurn(row.session, row.pause) for row in connection.execute(query)]
+
+
+def find_state(connection: Connection, session: str) -> InteractionState | None:
+    """Return the state that the next turn of a session begins with; None if it is not known.
+
+    Reads in two statements, so between two turns only is it exactly what was stored by one.
+    """
+    row = connection.execute(select(sessions).where(sessions.c.session == session)).one_or_none()
+    if row is None:
+        return None
+    tail = (
+        select(messages)
+        .where(messages.c.session == session, messages.c.index >= row.view_start)
+        # What a turn that ended meanwhile has added is not of this row.
+        .where(messages.c.index <= row.messages)
+        .order_by(messages.c.index)
+    )
+    return state_of(row, connection.execute(tail).all())
+
+
+def every_message(connection: Connection, session: str) -> Iterator[TranscriptEntry]:
+    """Yield the whole transcript, oldest first, without holding all of it in memory."""
+    query = select(messages).where(messages.c.session == session).order_by(messages.c.index)
+    streaming = connection.execution_options(stream_results=True, yield_per=500)
+    return _entries(streaming, query)
 
 
 def outcome_of(connection: Connection, session: str, turn: str) -> str | None:
