@@ -13,15 +13,15 @@ def book_hotel(name: str, ctx: ToolContext) -> str:
     return f"{name} is booked" if agreed else "not booked: the guest said no"
 
 
-assistant = Assistant("builtin", tools=[Tool(book_hotel)])
-store = MemoryStore()
-script = {"calls": [{"name": "book_hotel", "arguments": {"name": "Ritz"}}], "text": "As you wish."}
+assistant = Assistant("builtin", name="approval", tools=[Tool(book_hotel)])
+SCRIPT = {"calls": [{"name": "book_hotel", "arguments": {"name": "Ritz"}}], "text": "As you wish."}
 
 
 async def main() -> None:
     """Ask, answer no, and print what was said."""
+    store = MemoryStore()
     session = Session("demo", assistant=assistant, store=store)
-    paused = await session.send("Book me a room", context={"builtin": script})
+    paused = await session.send("Book me a room", context={"builtin": SCRIPT})
     print("asked:", paused.question.kind, paused.question.payload)
 
     later = Session("demo", assistant=assistant, store=store)  # as after a restart
@@ -30,4 +30,5 @@ async def main() -> None:
         print(f"{message.role:>9}: {message.content}")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,4 +1,4 @@
-"""An assistant with tools, played in this process: no queue, no server, no network.
+"""An assistant with tools that run side by side and name what their results rest on.
 
 The offline model calls the tools that the turn's context names; a real one decides by itself.
 """
@@ -14,8 +14,8 @@ async def get_weather(city: str, ctx: ToolContext) -> dict[str, str]:
     return {"city": city, "sky": "clear"}
 
 
-assistant = Assistant("builtin", tools=[Tool(get_weather, effects="pure")])
-script = {
+assistant = Assistant("builtin", name="tools", tools=[Tool(get_weather, effects="pure")])
+SCRIPT = {
     "calls": [{"name": "get_weather", "arguments": {"city": city}} for city in ("Oslo", "Rome")],
     "text": "It is clear in both.",
 }
@@ -25,7 +25,7 @@ async def main() -> None:
     """Ask once, and print every event."""
     events = IteratorStream()
     session = Session("demo", assistant=assistant, events=events)
-    asking = asyncio.create_task(session.send("How is the weather?", context={"builtin": script}))
+    asking = asyncio.create_task(session.send("How is the weather?", context={"builtin": SCRIPT}))
     asking.add_done_callback(lambda _: events.close())
     async for event in events:
         print(f"{event.seq:>2} {event.type}  {event.data.model_dump_json(exclude_none=True)}")
@@ -33,4 +33,5 @@ async def main() -> None:
         print(f"{message.role:>9}: {message.content}")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-def run(stage: World, *command: str) -> str:
+def run(stage: World, *command: str, typed: str = "") -> str:
     """Run a program as a user would, and return what it prints."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("TURNLINE_")
@@ -23,7 +23,13 @@ def run(stage: World, *command: str) -> str:
         "TURNLINE_BROKER_URL": stage.broker_url,
     }
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env=environment,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -32,6 +38,31 @@ def run(stage: World, *command: str) -> str:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_runs(example: Path, stage: World) -> None:
     assert run(stage, sys.executable, str(example)).strip()
+
+
+TALKS = {
+    "in_process": ("Hello!", "", "Turn 1. You said: Hello!"),
+    "tools": ("How is the weather?", "", "It is clear in both."),
+    "approval": ("Book me a room", "false", "As you wish."),
+    "retrieval": ("How long do refunds take?", "", "Five days."),
+    "policy": ("Thanks!", "", "Turn 1. You said: Thanks!"),
+}
+
+
+def test_every_assistant_of_the_examples_plays_in_a_worker_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.world.INSIDE", ROOT / "examples")
+    world.worker(assistants=",".join(f"{name}:assistant" for name in TALKS))
+
+    for name, (text, answer, said) in TALKS.items():
+        program = str(ROOT / "examples" / "through_the_queue.py")
+        shown = run(world, sys.executable, program, name, text, typed=answer)
+        assert said in shown
+        assert "[turn.completed]" in shown
+    kinds = [event["type"] for event in world.truth.log("retrieval")]
+    assert kinds.index("data") < kinds.index("source.added") < kinds.index("text.delta")
+    assert world.truth.transcript("approval")[-2][2]["parts"][0]["output"].startswith("not booked")
 
 
 def test_every_example_is_listed_and_short() -> None:

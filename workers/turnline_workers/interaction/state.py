@@ -137,6 +137,10 @@ class TurnState:
         """What a model called now would see."""
         return (*self.state.messages, *self.added)
 
+    def part(self, number: int) -> str:
+        """Return the derived id of the so-manieth thing that the running step tells of."""
+        return f"{self.desk.id}.{number}"
+
     def adding(self, *messages: Message) -> "TurnState":
         """Return the turn with more messages."""
         return replace(self, added=self.added + messages)
