@@ -1,5 +1,8 @@
 """The step that calls the model: retries, overflow, and what a provider gets to see."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 from harness.scripted import USED, Attempts, ScriptedModel, says
 
@@ -12,6 +15,7 @@ from turnline_workers.interaction.model import (
     End,
     Generated,
     ModelCall,
+    ModelItem,
     ToolCall,
     ToolCallDelta,
 )
@@ -63,6 +67,54 @@ def test_a_failure_that_does_not_pass_fails_the_turn(failure: ModelError, calls:
     assert (outcome.code, outcome.retryable) == ("model_error", failure.retryable)
     assert len(model.calls) == calls
     assert outcome.messages[-1].text == "So far"
+
+
+def test_every_try_and_the_step_that_fails_are_traced() -> None:
+    passing = ModelError("busy", transient=True)
+    outcome = Attempts(Assistant(ScriptedModel([passing], [ModelError("no")]), retry=SOON)).play()
+
+    assert isinstance(outcome, Failed)
+    assert [(entry.kind, entry.name, entry.error) for entry in outcome.trace] == [
+        ("step", "core.capture-input", None),
+        ("model", "scripted", "model_error"),
+        ("model", "scripted", "model_error"),
+        ("step", "core.run-model", "model_error"),
+    ]
+
+
+def test_a_model_that_falls_silent_is_asked_again() -> None:
+    class Silent(ScriptedModel):
+        async def stream(self, call: ModelCall) -> AsyncIterator[ModelItem]:
+            self.calls.append(call)
+            yield Delta("So far")
+            if len(self.calls) == 1:
+                await asyncio.sleep(60)
+            yield End()
+
+    model = Silent()
+    attempts = Attempts(Assistant(model, retry=Retry(tries=2, first=0.001, silence=0.05)))
+
+    assert isinstance(attempts.play(), Completed)
+    assert len(model.calls) == 2
+    assert [each.step for each in attempts.events if isinstance(each, StepReset)] == ["t.1"]
+
+
+def test_what_a_provider_sent_is_kept_beside_the_conversation_and_given_back() -> None:
+    sent = End(raw={"signed": "a\x00b"}, raw_usage={"cached": 3})
+    failure = ModelError("refused", raw={"body": "why"})
+    model = ScriptedModel([Delta("Hi"), sent], [Delta("Half"), failure])
+    first = Attempts(Assistant(model)).play()
+    assert isinstance(first, Completed)
+    second = Attempts(Assistant(model), first.state).play()
+
+    assert first.state.private["raw"] == {
+        "scripted:raw": {"signed": "a\ufffdb"},
+        "scripted:usage": {"cached": 3},
+    }
+    assert model.calls[1].raw == {"signed": "a\ufffdb"}
+    assert isinstance(second, Failed)
+    assert second.state.private["raw"]["scripted:error"]["raw"] == {"body": "why"}
+    assert "signed" not in second.state.messages[-1].model_dump_json()
 
 
 def test_a_wish_to_wait_is_honoured() -> None:

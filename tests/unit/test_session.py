@@ -50,7 +50,11 @@ def test_events_are_numbered_through_and_reduce_to_the_state() -> None:
     reduced = reduce_all(InteractionState(), events.events)
     assert reduced.messages == session.state.messages
     assert reduced.last_seq == session.state.last_seq
-    assert [entry.name for entry in session.state.trace] == ["core.capture-input", "core.run-model"]
+    assert [(entry.kind, entry.name) for entry in session.state.trace] == [
+        ("step", "core.capture-input"),
+        ("model", "builtin"),
+        ("step", "core.run-model"),
+    ]
 
 
 def test_a_turn_that_fails_keeps_its_partial_answer_and_the_session_goes_on() -> None:

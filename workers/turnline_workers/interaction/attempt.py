@@ -1,7 +1,7 @@
 """One attempt at a turn: which step comes next, and what the steps have made of the turn so far."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -135,23 +135,28 @@ class Attempt:
         if step.step.announced:
             told.append(self.tell(StepStarted(step=id_, name=step.name)))
             yield told[-1]
-        recorded = False
-        async with aclosing(run_step(step, self._turn, id_, self._changed)) as items:
-            async for item in items:
-                if isinstance(item, Record):
-                    recorded = True
-                    yield self.record(*item.entries)
-                elif isinstance(item, TraceEntry):
-                    self._trace.append(item)
-                else:
-                    told.append(self.tell(item))
-                    yield item
+        recorded, traced = False, len(self._trace)
+        try:
+            async with aclosing(run_step(step, self._turn, id_, self._changed)) as items:
+                async for item in items:
+                    if isinstance(item, Record):
+                        recorded = True
+                        yield self.record(*item.entries)
+                    elif isinstance(item, TraceEntry):
+                        self._trace.append(item)
+                    else:
+                        told.append(self.tell(item))
+                        yield item
+        except PlayError as error:
+            self._took(step, id_, begin, error=error.code)
+            raise
         if step.step.announced:
             told.append(self.tell(self._ending(step, id_, before)))
             yield told[-1]
-        took = self._took(step, id_, begin, before)
+        self._took(step, id_, begin)
         if step.step.journaled and not recorded:
-            self._entries.append(self._done(told, took, before).entry("step", id_))
+            done = self._done(told, self._trace[traced:], before)
+            self._entries.append(done.entry("step", id_))
 
     def _changed(self, turn: TurnState) -> None:
         """Take over what a step made of the turn; what it said is told by events."""
@@ -183,24 +188,17 @@ class Attempt:
     def _called(self, before: TurnState) -> bool:
         return self._turn.finish_reason != before.finish_reason
 
-    def _took(self, step: PlannedStep, id_: str, begin: float, before: TurnState) -> TraceEntry:
-        used = minus(self._turn.usage, before.usage)
-        took = TraceEntry(
-            kind="model" if used != Usage() else "step",
-            id=id_,
-            name=step.name,
-            duration_ms=round((self._turn.run.clock() - begin) * 1000),
-            usage=used if used != Usage() else None,
-        )
-        self._trace.append(took)
-        return took
+    def _took(self, step: PlannedStep, id_: str, begin: float, error: str | None = None) -> None:
+        took = round((self._turn.run.clock() - begin) * 1000)
+        entry = TraceEntry(kind="step", id=id_, name=step.name, duration_ms=took, error=error)
+        self._trace.append(entry)
 
-    def _done(self, told: list[EventData], took: TraceEntry, before: TurnState) -> Done:
+    def _done(self, told: list[EventData], trace: Sequence[TraceEntry], before: TurnState) -> Done:
         private = self._turn.state.private
         changed = {
             key: value for key, value in private.items() if before.state.private.get(key) != value
         }
-        return Done(tuple(told), (took,), changed, self._turn.finish_reason)
+        return Done(tuple(told), tuple(trace), changed, self._turn.finish_reason)
 
     async def completed(self) -> Completed:
         """Return the outcome of a turn whose steps all ran, once its policies did."""

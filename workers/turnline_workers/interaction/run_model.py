@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -21,6 +22,7 @@ from turnline_schemas.event_data import (
     ToolDelta,
     ToolReady,
     ToolStarted,
+    TraceEntry,
     Usage,
 )
 from turnline_schemas.storable import check_storable
@@ -40,7 +42,7 @@ from turnline_workers.interaction.raw import raw_of, storable, with_raw
 from turnline_workers.interaction.state import TurnState
 from turnline_workers.interaction.view import repaired
 
-ModelStep = Callable[[TurnState], AsyncGenerator[EventData | TurnState]]
+ModelStep = Callable[[TurnState], AsyncGenerator[EventData | TurnState | TraceEntry]]
 
 _TEXT = {
     "text": (TextStarted, TextDelta, TextCompleted),
@@ -78,7 +80,9 @@ def model_step(
 ) -> ModelStep:
     """Return the step that calls ``model``."""
 
-    async def run_model(turn: TurnState) -> AsyncGenerator[EventData | TurnState]:
+    async def run_model(
+        turn: TurnState,
+    ) -> AsyncGenerator[EventData | TurnState | TraceEntry]:
         step = turn.desk.id
         messages, problems = repaired(turn.view)
         for problem in problems:
@@ -89,13 +93,14 @@ def model_step(
         tried, begun = 0, turn.run.clock()
         while True:
             tried += 1
-            answer = _Answer(step)
+            answer, began = _Answer(step), turn.run.clock()
             try:
                 async with aclosing(_events(model, call, answer, retry.silence)) as events:
                     async for event in events:
                         yield event
                 break
             except ModelError as error:
+                yield _traced(turn, model.name, began, error=error.code)
                 pause = retry.pause(tried, error, turn.run.clock() - begun)
                 if pause is None:
                     raise
@@ -104,9 +109,15 @@ def model_step(
                 if answer.said:
                     yield StepReset(step=step, reason=error.code)
                 await asyncio.sleep(pause)
+        yield _traced(turn, model.name, began, usage=answer.end.usage)
         yield _ended(turn, model.name, answer.end)
 
     return run_model
+
+
+def _traced(turn: TurnState, model: str, began: float, **more: Any) -> TraceEntry:
+    took = round((turn.run.clock() - began) * 1000)
+    return TraceEntry(kind="model", id=turn.desk.id, name=model, duration_ms=took, **more)
 
 
 def _ended(turn: TurnState, source: str, end: End) -> TurnState:
