@@ -13,6 +13,7 @@ from turnline_schemas.event_data import Usage
 from turnline_schemas.message import describe
 from turnline_workers.errors import ModelError
 from turnline_workers.interaction.model import Delta, End, ModelCall, ModelItem, ToolCallDelta
+from turnline_workers.interaction.parts import fields_of, parts_of
 
 BUILTIN: Final = "builtin"
 CONTEXT_KEY: Final = "builtin"
@@ -52,7 +53,10 @@ class Script(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class BuiltinModel:
-    """Says what it heard, word by word."""
+    """Says what it heard, word by word.
+
+    A message of lines such as ``get_weather {"city": "Oslo"}`` calls those tools, side by side.
+    """
 
     delay: float = 0.0
     """Seconds before each delta."""
@@ -66,10 +70,11 @@ class BuiltinModel:
         """
         script = _script(call.context.get(CONTEXT_KEY, {}))
         delay = self.delay if script.delay is None else script.delay
-        if script.calls and call.messages[-1].role == "user":
-            for index, each in enumerate(script.calls):
+        wanted = script.calls or _asked_for(call)
+        if wanted and call.messages[-1].role == "user":
+            for index, each in enumerate(wanted):
                 yield ToolCallDelta(index, each.name, json.dumps(each.arguments))
-            yield End("tool_calls", Usage(input=_tokens(call), output=len(script.calls)))
+            yield End("tool_calls", Usage(input=_tokens(call), output=len(wanted)))
             return
         pieces = [Delta(piece, "reasoning") for piece in _words(script.reasoning)]
         pieces += [Delta(piece) for piece in _words(_reply(call, script))]
@@ -89,11 +94,31 @@ def _script(raw: Any) -> Script:
         raise ModelError(f"context.{CONTEXT_KEY}: {describe(error)}") from error
 
 
+def _asked_for(call: ModelCall) -> tuple[ScriptedCall, ...]:
+    """Return the calls that the message is made of; none if a line of it is something else."""
+    known = {tool.name for tool in call.tools}
+    wanted = []
+    for line in call.messages[-1].text.splitlines():
+        name, _, text = line.strip().partition(" ")
+        try:
+            arguments = json.loads(text or "{}")
+        except ValueError:
+            return ()
+        if name not in known or not isinstance(arguments, dict):
+            return ()
+        wanted.append(ScriptedCall(name=name, arguments=arguments))
+    return tuple(wanted)
+
+
 def _reply(call: ModelCall, script: Script) -> str:
     if script.text is not None:
         return script.text
     if script.deltas is not None:
         return " ".join(f"word-{number}" for number in range(1, script.deltas + 1))
+    results = [part for part in parts_of(call.messages[-1]) if part.type == "tool-result"]
+    if results:
+        each = [(fields["name"], fields["output"]) for fields in map(fields_of, results)]
+        return "\n".join(f"{name} says {json.dumps(said)}" for name, said in each)
     said = [message.text for message in call.messages if message.role == "user"]
     return f"Turn {len(said)}. You said: {said[-1].strip()}"
 

@@ -55,8 +55,8 @@ class ProviderModel:
         self._model = model
         # The retries are ours: an SDK that retries by itself would hide them from readers.
         self._settings = {"max_retries": 0, **(settings or {})}
-        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Model, AsyncExitStack]]
-        self._open = WeakKeyDictionary()
+        self._connections: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections]
+        self._connections = WeakKeyDictionary()
         self.name = model if isinstance(model, str) else f"{model.system}:{model.model_name}"
 
     def check(self) -> None:
@@ -107,18 +107,19 @@ class ProviderModel:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; the next call opens new ones."""
-        _, stack = self._open.pop(asyncio.get_running_loop(), (None, None))
-        if stack is not None:
-            await stack.aclose()
+        ours = self._connections.pop(asyncio.get_running_loop(), None)
+        if ours is not None:
+            await ours.stack.aclose()
 
     async def _connected(self) -> "Model":
         """Return the model with connections of this event loop; they cannot be used in another."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._open:
-            model, stack = self._built(), AsyncExitStack()
-            await stack.enter_async_context(model)
-            self._open[loop] = model, stack
-        return self._open[loop][0]
+        ours = self._connections.setdefault(asyncio.get_running_loop(), _Connections())
+        async with ours.opening:
+            if ours.model is None:
+                model = self._built()
+                await ours.stack.enter_async_context(model)
+                ours.model = model
+        return ours.model
 
     def _built(self) -> "Model":
         from pydantic_ai.exceptions import UserError
@@ -128,6 +129,15 @@ class ProviderModel:
             return infer_model(self._model)
         except (UserError, ImportError) as error:
             raise ConfigurationError(f"model {self.name!r}: {error}") from error
+
+
+class _Connections:
+    """A model, once somebody has used it in an event loop."""
+
+    def __init__(self) -> None:
+        self.opening = asyncio.Lock()
+        self.stack = AsyncExitStack()
+        self.model: Model | None = None
 
 
 class _Pieces:
