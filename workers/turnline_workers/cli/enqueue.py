@@ -12,7 +12,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from turnline_producer.producer import Producer
-from turnline_schemas.errors import ConfigurationError, InvalidMessageError, TurnlineError
+from turnline_schemas.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    InvalidMessageError,
+    TurnlineError,
+)
 from turnline_schemas.receipt import Receipt
 from turnline_workers.cli.show_events import follow_turn
 from turnline_workers.cli.target import Target, explained, find_target, stderr
@@ -46,6 +51,12 @@ def send(
         str | None,
         typer.Option(help="Turn id; sending the same id again plays nothing twice."),
     ] = None,
+    assistant: Annotated[
+        str | None, typer.Option(help="Who answers; workers serve TURNLINE_ASSISTANTS.")
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="JSON object for the steps; the model does not see it.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Show the answer as it comes.")] = False,
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Wait until the turn is committed in Postgres.")
@@ -62,27 +73,31 @@ def send(
 
       turnline send ses_42 "Hello!" --turn order-17 --confirm --json
 
+      turnline send ses_42 "Book me a room" --assistant concierge --follow
+
       turnline send --file turns.jsonl
     """
     with explained():
         target = find_target()
         if file is not None:
-            if session is not None or follow or turn is not None:
+            if follow or any(each is not None for each in (session, turn, assistant, context)):
                 raise typer.BadParameter("--file goes with --confirm and --json only")
             _send_file(target, file, confirm=confirm, json=json)
             return
         if session is None or text is None:
             raise typer.BadParameter("give SESSION and TEXT, or --file")
+        options: dict[str, Any] = {"turn": turn, "confirm": confirm}
+        if assistant is not None:
+            options["assistant"] = assistant
+        if context is not None:
+            options["context"] = _object(context)
         with target.producer() as producer:
             if follow:
                 follow_turn(
-                    target,
-                    session,
-                    lambda: producer.enqueue(session, text, turn=turn, confirm=confirm),
-                    json=json,
+                    target, session, lambda: producer.enqueue(session, text, **options), json=json
                 )
             else:
-                receipt = producer.enqueue(session, text, turn=turn, confirm=confirm)
+                receipt = producer.enqueue(session, text, **options)
                 _tell(receipt, _enqueued(receipt), json=json)
 
 
@@ -104,6 +119,16 @@ def cancel(
         receipt = producer.cancel(session, turn, reason=reason)
         asked = f"asked that turn {turn} end, if it is open; see: turnline show {session}"
         _tell(receipt, asked, json=json)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = jsonlib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"--context is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidInputError("--context is not a JSON object, such as '{\"tenant\": 7}'")
+    return value
 
 
 def _enqueued(receipt: Receipt) -> str:
