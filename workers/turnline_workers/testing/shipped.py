@@ -21,9 +21,9 @@ def memory_store() -> MemoryStore:
     return _store
 
 
-def iterator_stream() -> StreamUnderTest:
-    """Return an in-process stream and its reader."""
-    stream = IteratorStream()
+def iterator_stream(stream: IteratorStream | None = None) -> StreamUnderTest:
+    """Return an in-process stream, a new one unless given, and its reader."""
+    stream = stream or IteratorStream()
     seen: list[Event] = []
 
     async def read(session: str, number: int) -> list[Event]:

@@ -24,7 +24,7 @@ LONG: Final = 5_000
 
 SAVERS: Final = 8
 
-ODD: Final = ("a", "a:b", "a.b", "a_b", "a-b", "a@b", "A", "..", "0", "-", "x" * 100)
+ODD: Final = ("a", "a:b", "a.b", "a_b", "a-b", "a@b", "A", "..", "0", "-", "x" * 99, "x" * 98 + "y")
 """Ends of session ids; all of them are allowed, and none is another one."""
 
 
