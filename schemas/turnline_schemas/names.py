@@ -74,6 +74,11 @@ def settled_key(session: str, turn: str) -> str:
     return f"tl:{{{session}}}:settled:{turn}"
 
 
+def state_key(session: str) -> str:
+    """Hash: state and revision of a session that is played in process and kept in Redis."""
+    return f"tl:{{{session}}}:state"
+
+
 def rung_key(session: str) -> str:
     """Sorted set by time (ms): sessions that were rung and whose inbox was not taken yet."""
     return rung_shard_key(crc32(session.encode()) % RUNG_SHARDS)

@@ -1,4 +1,4 @@
-"""A stream that keeps what it is given."""
+"""A stream for looking at afterwards."""
 
 from collections.abc import Sequence
 

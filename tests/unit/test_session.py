@@ -12,12 +12,14 @@ from harness.scripted import Answer, ScriptedModel, calls, says
 from turnline_schemas.errors import InvalidInputError
 from turnline_schemas.event import Event
 from turnline_workers import Assistant, FanOut, IteratorStream, MemoryStore, Session, Tool, policies
+from turnline_workers.errors import StaleStateError
 from turnline_workers.inprocess.session import SessionPausedError
 from turnline_workers.interaction.model import ModelCall
 from turnline_workers.interaction.outcome import Completed, Failed, Paused
 from turnline_workers.interaction.reducer import reduce_all
 from turnline_workers.interaction.state import InteractionState
 from turnline_workers.interaction.tools import ToolContext
+from turnline_workers.policies import Policies
 
 
 class Broken(Listed):
@@ -141,6 +143,47 @@ def test_a_stream_that_fails_is_reported_and_the_others_go_on() -> None:
     assert isinstance(outcome, Completed)
     assert len(reports) == len(good.events)
     assert isinstance(reports[0][1], OSError)
+
+
+def test_a_report_that_raises_keeps_no_event_from_the_others() -> None:
+    good = Listed()
+    session = Session("demo", assistant=Assistant("builtin"), events=FanOut(Broken(), good))
+
+    with pytest.raises(RuntimeWarning, match="Broken lost events: OSError: no space left"):
+        session.send_sync("Hello!")
+
+    assert [event.type for event in good.events] == ["turn.started"]
+
+
+def test_of_two_that_play_at_once_one_is_refused_and_tells_no_end() -> None:
+    store, events = MemoryStore(), Listed()
+    rivals = [
+        Session("demo", assistant=Assistant("builtin"), store=store, events=events)
+        for _ in range(2)
+    ]
+
+    async def both() -> list[object]:
+        sent = (each.send("Hello!", turn=f"t-{n}") for n, each in enumerate(rivals))
+        return await asyncio.gather(*sent, return_exceptions=True)
+
+    first, second = asyncio.run(both())
+
+    assert isinstance(first, Completed)
+    assert isinstance(second, StaleStateError)
+    assert [e.turn for e in events.events if e.terminal] == ["t-0"]
+    assert rivals[1].state == InteractionState()
+
+
+def test_a_policy_that_makes_the_state_anew_does_not_lose_count() -> None:
+    def anew(state: InteractionState) -> InteractionState:
+        return InteractionState(messages=state.messages, next_index=state.next_index)
+
+    store, assistant = MemoryStore(), Assistant("builtin", policies=[Policies(truncate=anew)])
+
+    for number in range(1, 4):
+        session = Session("demo", assistant=assistant, store=store)
+        session.send_sync("Hello!")
+        assert session.state.revision == number
 
 
 def test_policies_shape_what_the_next_turn_sees() -> None:

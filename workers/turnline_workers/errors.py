@@ -4,6 +4,12 @@ TurnlineError
 ├── ConfigurationError
 │   ├── SchemaVersionError       run ``turnline migrate``
 │   └── AssistantNotFoundError   name one that exists
+├── ConflictError
+│   ├── StaleStateError          load the session again
+│   └── StreamFencedError        another process tells what happens in the session
+├── StreamError                  the stream is over; what was emitted since is not in it
+│   ├── SlowReaderError
+│   └── StreamClosedError
 ├── ClaimLostError               another worker plays the session: drop everything, write nothing
 └── PlayError                    the turn fails visibly, the session goes on
     ├── StepError
@@ -15,7 +21,7 @@ TurnlineError
 
 from pydantic import JsonValue
 
-from turnline_schemas.errors import ConfigurationError, TurnlineError
+from turnline_schemas.errors import ConfigurationError, ConflictError, TurnlineError
 
 
 class SchemaVersionError(ConfigurationError):
@@ -40,6 +46,56 @@ class AssistantNotFoundError(ConfigurationError):
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(f"no assistant {name!r} here; known: {', '.join(map(repr, known))}")
         self.name = name
+
+
+class StaleStateError(ConflictError):
+    """A newer state of the session is stored; nothing was saved."""
+
+    code = "stale_state"
+
+    def __init__(self, session: str, revision: int) -> None:
+        """Say what to do.
+
+        Args:
+            revision: of the state that was to be saved.
+        """
+        super().__init__(
+            f"another process saved session {session!r} meanwhile (this state is of revision"
+            f" {revision}): load it again"
+        )
+        self.session = session
+        self.revision = revision
+
+
+class StreamFencedError(ConflictError):
+    """A newer attempt, or a worker, publishes the session's events; nothing was written."""
+
+    code = "stream_fenced"
+
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"the events of session {session!r} come from another process by now;"
+            " play a session in one process at a time, or by workers"
+        )
+        self.session = session
+
+
+class StreamError(TurnlineError):
+    """The stream is over, and what was emitted since is not in it."""
+
+    code = "stream_over"
+
+
+class SlowReaderError(StreamError):
+    """The reader does not keep up; its stream was ended rather than kept in memory."""
+
+    code = "slow_reader"
+
+
+class StreamClosedError(StreamError):
+    """The stream was closed, or its reader is gone."""
+
+    code = "stream_closed"
 
 
 class ClaimLostError(TurnlineError):

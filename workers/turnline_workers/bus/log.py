@@ -38,8 +38,8 @@ class Batch:
 
     session: str
     fragments: tuple[str, ...]
-    fence: int | None = None
-    """The claim; None only with ``settles``."""
+    fence: float | None = None
+    """The claim; None only with ``settles``.  Below 1 it is none of a worker's."""
     number: int = 0
     """Counts the batches of a claim from 1, so that repeating one is harmless; ``LAST`` ends it."""
     epoch: str = ""

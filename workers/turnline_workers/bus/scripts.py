@@ -12,3 +12,4 @@ def _read(name: str) -> str:
 PUBLISH = _read("append") + _read("publish")
 ACCEPT = _read("append") + _read("accept")
 DUE = _read("due")
+SAVE_STATE = _read("save_state")

@@ -81,6 +81,8 @@ class Session:
         Raises:
             SessionPausedError: the turn before waits for an answer.
             InvalidInputError: there is no text to send.
+            StaleStateError: another process played the session meanwhile, and this turn is lost;
+                send it again.
         """
         said = Message(role="user", content=message) if isinstance(message, str) else message
         if isinstance(said.content, str) and not said.content.strip():
@@ -111,6 +113,7 @@ class Session:
         Raises:
             SessionPausedError: it is not paused.
             InvalidInputError: the answer does not satisfy the question's schema.
+            StaleStateError: another process answered meanwhile.
         """
         async with self._one_at_a_time:
             state = await self._load()
@@ -165,8 +168,11 @@ class Session:
         else:
             event = ending(outcome)
             after = outcome.state
-        self.state = replace(after, last_seq=teller.seq + 1)
-        await self._store.save(self.session, self.state, self._context)
+        # A policy may have made the state anew; what it replaces is what the turn began with.
+        revision = turn.state.revision
+        saved = replace(after, last_seq=teller.seq + 1, revision=revision)
+        await self._store.save(self.session, saved, self._context)
+        self.state = replace(saved, revision=revision + 1)
         # What is told is stored.
         await teller.tell(event)
         return outcome

@@ -9,14 +9,18 @@ from turnline_schemas.event import Event
 
 
 class EventStream(Protocol):
-    """Takes events, in order."""
+    """Takes events, in order.
+
+    A stream that cannot take them raises; whoever emits then goes on without it.
+    ``turnline_workers.testing`` says what else a stream must do, and checks it.
+    """
 
     async def emit(self, event: Event) -> None:
         """Take one event."""
         ...
 
     async def emit_many(self, events: Sequence[Event]) -> None:
-        """Take several events."""
+        """Take several events; none is allowed too."""
         ...
 
 
@@ -45,7 +49,12 @@ class IteratorStream:
 
 
 class FanOut:
-    """Hands events to several streams.  One that fails is reported, and the others go on."""
+    """Hands events to several streams.  One that fails is reported, and the others go on.
+
+    It keeps being offered what comes later, because a server may come back; every failure is
+    reported, so count them if you want to drop it.  Streams are served in turn: one that is
+    slow slows all, and the session with them.
+    """
 
     def __init__(
         self,
@@ -66,11 +75,15 @@ class FanOut:
 
     async def emit_many(self, events: Sequence[Event]) -> None:
         """Hand several events to every stream."""
+        failures: list[tuple[EventStream, Exception]] = []
         for stream in self._streams:
             try:
                 await stream.emit_many(events)
             except Exception as error:  # noqa: BLE001 - a stream may raise anything
-                self._report(stream, error)
+                failures.append((stream, error))
+        # Only now, because a report may raise: warnings do, where they are errors.
+        for stream, failure in failures:
+            self._report(stream, failure)
 
 
 def _warn(stream: EventStream, error: Exception) -> None:

@@ -35,6 +35,8 @@ class InteractionState:
     """Transcript index of the next message."""
     last_seq: int = 0
     """The newest event in it; what is not newer is ignored."""
+    revision: int = 0
+    """How often it was saved; a ``SessionStore`` refuses to save over a newer one."""
     diagnostics: tuple[Diagnostic, ...] = ()
     """Of the newest turn."""
     trace: tuple[TraceEntry, ...] = ()

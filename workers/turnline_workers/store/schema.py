@@ -195,3 +195,15 @@ messages = Table(
     CheckConstraint("role IN ('system', 'user', 'assistant', 'tool')", name="role_known"),
     CheckConstraint('"index" >= 1', name="index_positive"),
 )
+
+states = Table(
+    "states",
+    metadata,
+    # Sessions played in process; no worker looks at them, so that no claim is ever passed by.
+    Column("session", Text(), primary_key=True),
+    # How often it was saved; a save names the one that it was made from.
+    Column("revision", BigInteger(), nullable=False),
+    Column("state", JSONB(), nullable=False),
+    Column("updated_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
+    CheckConstraint("revision >= 1", name="revision_positive"),
+)

@@ -1,0 +1,58 @@
+"""What the suite runs on unless the environment names something else."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from turnline_schemas.errors import ConfigurationError
+from turnline_schemas.event import Event
+from turnline_workers.inprocess.stores import MemoryStore
+from turnline_workers.inprocess.streams import IteratorStream
+from turnline_workers.testing.subjects import StreamUnderTest
+
+_store = MemoryStore()
+
+
+def memory_store() -> MemoryStore:
+    """Return the store whose place is this process."""
+    return _store
+
+
+def iterator_stream(stream: IteratorStream | None = None) -> StreamUnderTest:
+    """Return an in-process stream, a new one unless given, and its reader."""
+    stream = stream or IteratorStream()
+    seen: list[Event] = []
+
+    async def read(session: str, number: int) -> list[Event]:
+        events = aiter(stream)
+        while len(found := [event for event in seen if event.session == session]) < number:
+            seen.append(await anext(events))
+        return found
+
+    return StreamUnderTest(stream, read)
+
+
+def from_environment(variable: str, otherwise: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the factory that an environment variable names as ``module:name``.
+
+    Modules are also found in the current directory.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    named = os.environ.get(variable)
+    if not named:
+        return otherwise
+    module, _, attribute = named.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Callable[[], Any] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{variable}={named!r}: {error}; expected module:function, such as my_module:make_store"
+        ) from error
+    return found

@@ -1,0 +1,15 @@
+"""Runs each rule on the store that ``TURNLINE_TEST_STORE=module:function`` makes."""
+
+from typing import Any
+
+import pytest
+
+from turnline_workers.testing.checking import run_rule
+from turnline_workers.testing.shipped import from_environment, memory_store
+from turnline_workers.testing.store_rules import STORE_RULES
+
+
+@pytest.mark.parametrize("rule", STORE_RULES, ids=lambda rule: rule.__name__)
+def test_store(rule: Any) -> None:
+    """The store keeps the rule."""
+    run_rule(rule, from_environment("TURNLINE_TEST_STORE", memory_store))
