@@ -89,7 +89,11 @@ class TurnConflictError(ConflictError):
 
 
 class TurnRefusedError(ConflictError):
-    """Intake refused the turn; ``reason`` is a stable slug.  It will never be played."""
+    """Intake refused the turn; ``reason`` is a stable slug.  It will never be played.
+
+    After ``session_paused`` nothing of it is kept: enqueue it again, with the same id, once the
+    session goes on.
+    """
 
     code = "turn_refused"
 

@@ -245,6 +245,11 @@ class TurnPaused(EventData):
     """JSON schema that the answer must satisfy; empty for any."""
     expires_in: float | None = None
     """Seconds from now, after which the turn fails for want of an answer."""
+    later_turns: Literal["wait", "refuse"] = "wait"
+    """What becomes of turns that arrive meanwhile: they wait, or are refused (``session_paused``).
+
+    Those that were accepted before wait in any case.
+    """
 
 
 class TurnResumed(EventData):

@@ -117,6 +117,7 @@ def test_a_paused_turn_survives_the_restart_of_every_worker_and_holds_the_sessio
     until(lambda: world.truth.ended(session, behind), seconds=20, what="the session goes on")
     assert_ended(world, session, turn)
     assert question["payload"] == {"hotel": "Ritz"}
+    assert question["later_turns"] == "wait"
     assert (called(world, "book"), called(world, "look")) == (1, 1)
     with pytest.raises(TurnRefusedError, match="not_paused"):
         world.producer.resume(session, turn, question["pause"], False, confirm=True)

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
 from harness.scripted import Answer, Attempts, ScriptedModel, calls, says
 
+from turnline_schemas.errors import ConfigurationError
 from turnline_schemas.event_data import TurnResumed
 from turnline_schemas.message import Message
 from turnline_workers.interaction.assistant import Assistant
@@ -109,3 +111,25 @@ def test_an_unsafe_tool_that_only_asked_is_not_an_unknown_outcome() -> None:
     outcome = attempts.play()
 
     assert isinstance(outcome, Completed)
+
+
+def test_the_question_tells_what_becomes_of_later_turns() -> None:
+    def ask(turn: TurnState) -> TurnState:
+        return turn.adding(Message(role="assistant", content=turn.ask("approval")))
+
+    pack = Pack("mine", (Step("ask", ask, depends_on=("core.run-model",)),))
+    told = []
+    for assistant in (
+        Assistant(ScriptedModel(says("Hi")), packs=[pack]),
+        Assistant(ScriptedModel(says("Hi")), packs=[pack], while_paused="refuse"),
+    ):
+        paused = Attempts(assistant).play()
+        assert isinstance(paused, Paused)
+        told.append(paused.question.event().later_turns)
+
+    assert told == ["wait", "refuse"]
+
+
+def test_an_unknown_wish_for_later_turns_is_told_at_start() -> None:
+    with pytest.raises(ConfigurationError, match="while_paused is 'drop'"):
+        Assistant(ScriptedModel(), while_paused="drop")  # type: ignore[arg-type]

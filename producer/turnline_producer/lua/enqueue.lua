@@ -16,12 +16,13 @@
 --   duplicate  position is that of the first time   ring is 1 while no worker has taken it
 --   conflict   the turn id is in use with another fingerprint
 --   full       the inbox is at its limit; nothing was written
+-- A turn that was refused because its session was paused is unknown again: it may come later.
 local fingerprint = ARGV[3]
 if fingerprint == '' then fingerprint = redis.sha1hex(ARGV[2]) end
 
 local known = redis.call('GET', KEYS[2])
 local position, first, state = string.match(known or '', '^([^|]*)|([^|]*)|(.*)$')
-if position then
+if position and state ~= 'refused:session_paused' then
   if first ~= fingerprint then return {'conflict', position, state, 0} end
   return {'duplicate', position, state, state == '' and 1 or 0}
 end

@@ -56,3 +56,4 @@ helpful = Assistant(
     name="helpful",
     tools=[Tool(look, effects="pure"), Tool(book), Tool(pay)],
 )
+strict = Assistant(CountedModel(), name="strict", tools=[Tool(book)], while_paused="refuse")

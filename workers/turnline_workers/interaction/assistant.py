@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from turnline_schemas.errors import ConfigurationError
 from turnline_workers.interaction.core import core_pack
@@ -12,6 +13,8 @@ from turnline_workers.interaction.run_model import Retry
 from turnline_workers.interaction.tools import Tool
 
 MAX_MODEL_CALLS = 16
+
+WhilePaused = Literal["wait", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Assistant:
     """Calls of the model in one turn, before a turn that goes on calling tools fails."""
     retry: Retry = field(default_factory=Retry)
     """What to do when a call of the model fails and may succeed later."""
+    while_paused: WhilePaused = "wait"
+    """What becomes of turns that arrive while one of this assistant's turns waits for an answer.
+
+    ``refuse`` refuses them with the reason ``session_paused``; what was accepted before the pause
+    waits in any case.
+    """
     steps: tuple[PlannedStep, ...] = field(init=False)
     """The plan: every step in the order in which it runs."""
     shaping: Shaping = field(init=False)
@@ -67,6 +76,9 @@ class Assistant:
         tools = {tool.name: tool for tool in self.tools}
         if len(tools) != len(self.tools):
             raise ConfigurationError(f"assistant {self.name!r} has two tools of one name")
+        if self.while_paused not in get_args(WhilePaused):
+            problem = f"while_paused is {self.while_paused!r}, not 'wait' or 'refuse'"
+            raise ConfigurationError(f"assistant {self.name!r}: {problem}")
         packs = (core_pack(adapter, self.instructions, tools, self.retry), *self.packs)
         object.__setattr__(self, "steps", plan(packs))
         given = (self.policies,) if isinstance(self.policies, Policies) else self.policies

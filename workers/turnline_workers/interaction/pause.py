@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
@@ -22,6 +22,8 @@ class Question:
     payload: JsonValue = None
     answer_schema: Mapping[str, Any] | None = None
     expires_in: timedelta | None = None
+    later_turns: Literal["wait", "refuse"] = "wait"
+    """What becomes of turns that arrive meanwhile; the assistant says."""
 
     def event(self) -> TurnPaused:
         """Return the event that tells of it."""
@@ -31,6 +33,7 @@ class Question:
             payload=self.payload,
             answer_schema=dict(self.answer_schema or {}),
             expires_in=None if self.expires_in is None else self.expires_in.total_seconds(),
+            later_turns=self.later_turns,
         )
 
 

@@ -7,6 +7,7 @@ slows the model and not the memory; and it pulls on only when a record is on dis
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from turnline_schemas.event_data import (
     EventData,
@@ -47,7 +48,7 @@ async def play(
     except Pause as pause:
         if attempt.unrecorded:
             yield attempt.record()
-        yield Paused(pause.question)
+        yield Paused(replace(pause.question, later_turns=assistant.while_paused))
     except asyncio.CancelledError:
         reason = cancelled()
         if reason is None:

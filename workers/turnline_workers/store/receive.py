@@ -28,6 +28,7 @@ from turnline_workers.flow import position_key as key
 from turnline_workers.interaction.answers import wrong_answer
 from turnline_workers.store.engine import transaction
 from turnline_workers.store.load import load_claim
+from turnline_workers.store.refusals import kept_out
 from turnline_workers.store.statements import receive as sql
 
 CONFLICT = Refusal("turn_conflict", "the turn id is in use with another payload")
@@ -48,6 +49,7 @@ class _Intake:
     nudges: list[str] = field(default_factory=list)
     last_ordinal: int = 0
     cursor: str = "0-0"
+    refused_cursor: str | None = None
 
 
 async def receive(
@@ -114,12 +116,21 @@ async def _alive(connection: AsyncConnection, worker: str, lease: timedelta) -> 
 async def _take(
     connection: AsyncConnection, row: SessionRow, arrivals: Sequence[Arrival], now_ms: int
 ) -> _Intake:
-    intake = _Intake(last_ordinal=row.last_ordinal, cursor=row.inbox_cursor)
-    coming = [arrival for arrival in arrivals if isinstance(arrival.message, TurnMessage)]
+    intake = _Intake(
+        last_ordinal=row.last_ordinal,
+        cursor=row.inbox_cursor,
+        refused_cursor=row.refused_cursor,
+        refused=await kept_out(connection, row, arrivals),
+    )
+    if intake.refused:
+        positions = (row.refused_cursor or "0-0", *intake.refused)
+        intake.refused_cursor = max(positions, key=key)
+    let_in = [arrival for arrival in arrivals if arrival.position not in intake.refused]
+    coming = [arrival for arrival in let_in if isinstance(arrival.message, TurnMessage)]
     if coming:
         await _insert(connection, row, coming, intake)
     later = Counter(arrival.message.turn for arrival in coming)
-    for arrival in arrivals:
+    for arrival in let_in:
         if isinstance(arrival.message, TurnMessage):
             later[arrival.message.turn] -= 1
         elif isinstance(arrival.message, ResumeMessage):
@@ -262,6 +273,7 @@ def _saved(row: SessionRow, intake: _Intake) -> dict[str, Any]:
     return {
         "for_session": row.session,
         "new_cursor": intake.cursor,
+        "new_refused": intake.refused_cursor,
         "new_ordinal": intake.last_ordinal,
         "new_user": owner,
     }

@@ -53,6 +53,9 @@ sessions = Table(
     Column("fence", BigInteger(), nullable=False, server_default="0"),
     # Id of the last inbox entry taken.  It saves work; turn ids decide.
     Column("inbox_cursor", Text(), nullable=False, server_default="0-0"),
+    # Id of the last inbox entry refused while the session was paused.  What stands before it and
+    # is not in the mailbox was refused too, and stays so, whoever reads it a second time.
+    Column("refused_cursor", Text(), nullable=True),
     Column("last_ordinal", BigInteger(), nullable=False, server_default="0"),
     Column("last_seq", BigInteger(), nullable=False, server_default="0"),
     Column("messages", BigInteger(), nullable=False, server_default="0"),

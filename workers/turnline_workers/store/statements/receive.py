@@ -40,6 +40,7 @@ LOCK = (
         sessions.c.owner,
         sessions.c.fence,
         sessions.c.inbox_cursor,
+        sessions.c.refused_cursor,
         sessions.c.last_ordinal,
         sessions.c.last_seq,
         sessions.c.messages,
@@ -153,6 +154,11 @@ _next_open = (
     .scalar_subquery()
 )
 
+WAITS_FOR = select(turns.c.turn, turns.c.pause).where(
+    turns.c.session == SESSION, turns.c.turn == _next_open, turns.c.status == "paused"
+)
+"""Which turn a paused session waits for, and what that one asks."""
+
 PICK = (
     update(turns)
     .where(
@@ -192,6 +198,7 @@ LOAD = union_all(
 
 _SAVE: dict[str, Any] = {
     "inbox_cursor": bindparam("new_cursor", type_=Text()),
+    "refused_cursor": bindparam("new_refused", type_=Text()),
     "last_ordinal": bindparam("new_ordinal", type_=BigInteger()),
     "user_id": func.coalesce(sessions.c.user_id, bindparam("new_user", type_=Text())),
     "updated_at": NOW,
