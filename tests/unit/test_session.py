@@ -95,7 +95,7 @@ def test_a_pause_outlives_the_session_object_and_is_answered_once() -> None:
         session().send_sync("Hello?")
     with pytest.raises(InvalidInputError, match="boolean"):
         asyncio.run(session().resume("perhaps"))
-    outcome = asyncio.run(session().resume(True))
+    outcome = session().resume_sync(True)
     with pytest.raises(SessionPausedError, match="does not wait"):
         asyncio.run(session().resume(True))
 

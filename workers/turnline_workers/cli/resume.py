@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from turnline_schemas.errors import ConfigurationError, InvalidInputError
+from turnline_schemas.receipt import Receipt
+from turnline_workers.cli.show_events import follow_answer
 from turnline_workers.cli.target import Target, explained, find_target
 from turnline_workers.interaction.answers import wrong_answer
 from turnline_workers.store import migrations
@@ -17,7 +19,10 @@ def resume(
     turn: Annotated[str, typer.Argument(help="Paused turn.")],
     value: Annotated[str, typer.Option(help="The answer, as JSON.")] = "null",
     session: Annotated[str | None, typer.Option(help="Its session, if several have it.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The receipt as JSON.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Show what comes of it.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="The receipt, and events, as JSON lines.")
+    ] = False,
 ) -> None:
     """Answer what a turn is paused for; it goes on from there.
 
@@ -25,7 +30,7 @@ def resume(
 
     Examples:
 
-      turnline resume order-17 --value true
+      turnline resume order-17 --value true --follow
 
       turnline resume order-17 --value '{"decision": "done", "result": {"paid": 12}}'
     """
@@ -37,8 +42,15 @@ def resume(
         if problem is not None:
             raise InvalidInputError(f"not what turn {turn!r} asks for: {problem}")
         with target.producer() as producer:
-            pause = paused.question["pause"]
-            receipt = producer.resume(paused.session, turn, pause, answer, confirm=True)
+
+            def go_on() -> Receipt:
+                pause = paused.question["pause"]
+                return producer.resume(paused.session, turn, pause, answer, confirm=True)
+
+            if follow:
+                follow_answer(target, paused.session, go_on, json=json)
+                return
+            receipt = go_on()
     if json:
         typer.echo(receipt.model_dump_json())
     else:

@@ -11,20 +11,23 @@ from turnline_consumer import Follower, follow
 from turnline_schemas.event import Event
 from turnline_schemas.event_data import (
     AttemptSuperseded,
-    SessionReset,
+    StepReset,
+    TextCompleted,
     TextDelta,
+    ToolReady,
+    ToolResult,
     TurnCancelled,
     TurnDead,
     TurnFailed,
-    TurnStarted,
+    TurnPaused,
 )
 from turnline_schemas.receipt import Receipt
+from turnline_workers.cli.summaries import answer_with, called, summary
 from turnline_workers.cli.target import Target, explained, find_target, stderr
 from turnline_workers.store.engine import one_connection
 from turnline_workers.store.reading import outcome_of, transcript
 
 _COLORS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red")
-_TEXT_SHOWN: Final = 100
 
 stdout = Console(highlight=False)
 
@@ -70,40 +73,15 @@ def show(event: Event, *, json: bool) -> None:
         (f"{event.session:<12}", color),
         (f"{event.seq:>6} ", "bold"),
         (f"{event.type:<20} ", "dim" if event.type.startswith("text") else ""),
-        _summary(event),
+        summary(event),
     )
     stdout.print(line, soft_wrap=True)
-
-
-def _summary(event: Event) -> str:
-    match event.data:
-        case TextDelta(delta=delta):
-            return repr(delta[:_TEXT_SHOWN])
-        case TurnStarted(input=said):
-            return f"{_short(event.turn)} attempt {event.attempt}: {said.text[:_TEXT_SHOWN]!r}"
-        case AttemptSuperseded(attempt=attempt, reason=reason):
-            return f"{_short(event.turn)} attempt {attempt} died ({reason}); erase what it showed"
-        case TurnFailed(code=code, message=message) | TurnDead(code=code, message=message):
-            return f"{_short(event.turn)} {code}: {message}"
-        case TurnCancelled(reason=reason):
-            return f"{_short(event.turn)} {reason}"
-        case SessionReset(reason=reason, requested=requested, cursor=cursor, snapshot=snapshot):
-            held = (
-                "" if snapshot is None else f", {len(snapshot.transcript)} messages in the snapshot"
-            )
-            return f"{requested} cannot be continued ({reason}); going on from {cursor}{held}"
-        case _:
-            return _short(event.turn)
-
-
-def _short(turn: str | None) -> str:
-    return "" if turn is None else turn if len(turn) <= 12 else f"..{turn[-10:]}"
 
 
 def follow_turn(
     target: Target, session: str, enqueue: Callable[[], Receipt], *, json: bool
 ) -> None:
-    """Enqueue a turn and show what comes of it until it ends."""
+    """Enqueue a turn and show what comes of it until it ends, or waits for an answer."""
     with follow(session, after="latest", redis_url=target.redis_url) as events:
         receipt = enqueue()
         if json:
@@ -132,6 +110,17 @@ def _follow_known(target: Target, receipt: Receipt, *, json: bool) -> None:
         stderr.print(f"the turn is {outcome}; see: turnline show {receipt.session}")
 
 
+def follow_answer(
+    target: Target, session: str, answer: Callable[[], Receipt], *, json: bool
+) -> None:
+    """Answer what a turn is paused for and show what comes of it, as ``follow_turn`` does."""
+    with follow(session, after="latest", redis_url=target.redis_url) as events:
+        receipt = answer()
+        if json:
+            typer.echo(receipt.model_dump_json())
+        _until_ended(events, receipt.turn, json=json)
+
+
 def _until_ended(events: Follower, turn: str, *, json: bool) -> None:
     shown = False
     for event in events:
@@ -141,18 +130,32 @@ def _until_ended(events: Follower, turn: str, *, json: bool) -> None:
             show(event, json=True)
         else:
             shown = _show_text(event, shown=shown)
-        if event.terminal:
+        # Somebody has to answer first, here or elsewhere: waiting for that could take days.
+        if event.terminal or isinstance(event.data, TurnPaused):
             return
 
 
 def _show_text(event: Event, *, shown: bool) -> bool:
+    """Show what a reader of the conversation wants to see; say whether a line is open."""
     match event.data:
         case TextDelta(delta=delta):
-            stdout.print(delta, end="", markup=False, soft_wrap=True)
+            style = "dim italic" if event.type == "reasoning.delta" else None
+            stdout.print(delta, end="", markup=False, soft_wrap=True, style=style)
             return True
-        case AttemptSuperseded():
+        case TextCompleted() if event.type == "reasoning.completed":
+            stdout.print()
+            return False
+        case ToolReady() | ToolResult():
+            stdout.print("\n" if shown else "", end="")
+            stdout.print(called(event.data), markup=False, soft_wrap=True, style="dim")
+            return False
+        case AttemptSuperseded() | StepReset():
             if shown:
-                stdout.print("\n[yellow]the worker died; another one starts the answer again[/]")
+                stdout.print(f"\n[yellow]{_again(event)}; the answer begins again[/]")
+            return False
+        case TurnPaused():
+            stdout.print("\n" if shown else "", end="")
+            stdout.print(answer_with(event), markup=False, soft_wrap=True)
             return False
         case TurnFailed(message=message) | TurnDead(message=message):
             stderr.print("\n[red]the turn failed:[/] ", end="")
@@ -164,3 +167,7 @@ def _show_text(event: Event, *, shown: bool) -> bool:
         case _:
             pass
     return shown
+
+
+def _again(event: Event) -> str:
+    return "the model broke off" if isinstance(event.data, StepReset) else "the worker died"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -96,12 +96,12 @@ class Session:
 
     def send_sync(self, message: str | Message, **options: Any) -> Outcome:
         """Do as ``send``, where no event loop runs."""
-        return asyncio.run(self._once(message, **options))
+        return asyncio.run(self._once(self.send(message, **options)))
 
-    async def _once(self, message: str | Message, **options: Any) -> Outcome:
-        """Send, and leave no connection behind: the loop ends with it."""
+    async def _once(self, playing: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Play, and leave no connection behind: the event loop ends with it."""
         try:
-            return await self.send(message, **options)
+            return await playing
         finally:
             close = getattr(self._assistant.adapter, "aclose", None)
             if close is not None:
@@ -133,6 +133,10 @@ class Session:
                 paused["context"],
             )
             return await self._play(begun, entries, attempt=paused["attempt"] + 1)
+
+    def resume_sync(self, value: JsonValue = None) -> Outcome:
+        """Do as ``resume``, where no event loop runs."""
+        return asyncio.run(self._once(self.resume(value)))
 
     async def _load(self) -> InteractionState:
         loaded = await self._store.load(self.session, self._context)
