@@ -8,18 +8,20 @@ from typing import Any
 
 import psycopg
 import pytest
+from harness.backends import Backends
 from harness.builders import saying
 from harness.costs import StatementLog
 from harness.shell import Shell
 from harness.waiting import until
-from harness.world import World
+from harness.world import World, a_world
 from long_sessions import crowd, fill, settle_down
 from table_rows import IDLE, Rows, count, touched
 
 ASSISTANTS = "growing:windowed,growing:endless"
 WINDOW = 3
 """Turns that ``growing.windowed`` keeps."""
-FEW, MANY = 10, 5000
+LENGTHS = {"short": 10, "long": 5000}
+"""Messages."""
 TRANSACTIONS = 3
 """Of a turn: intake and claim, commit, outbox."""
 QUIET = {"sweep": 3600, "lease": 36_000, "assistants": ASSISTANTS}
@@ -74,45 +76,45 @@ class Ledger:
         self.world.ring("nobody")
 
 
-@pytest.fixture
-def ledger(world: World) -> Iterator[Ledger]:
-    if world.backends.postgres_log is None:
+@pytest.fixture(scope="module")
+def ledger(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A worker, and a short and a long session of each of two assistants."""
+    if backends.postgres_log is None:
         pytest.skip("this Postgres is somebody else's, and so is its log")
-    with closing(psycopg.connect(world.database_url, autocommit=True)) as connection:
-        yield Ledger(world, connection)
+    directory = tmp_path_factory.mktemp("growth")
+    with (
+        a_world(backends, directory, redis_db=3, failed=lambda: False) as world,
+        closing(psycopg.connect(world.database_url, autocommit=True)) as connection,
+    ):
+        for length, messages in LENGTHS.items():
+            fill(connection, f"windowed-{length}", messages, window=WINDOW)
+            fill(connection, f"endless-{length}", messages, window=None)
+        opened = Ledger(world, connection)
+        opened.open()
+        yield opened
 
 
 def test_with_a_window_a_turn_reads_and_writes_the_same_however_long_the_session(
     ledger: Ledger,
 ) -> None:
-    for session, messages in (("short", FEW), ("long", MANY)):
-        fill(ledger.connection, session, messages, window=WINDOW)
-    ledger.open()
+    costs = [ledger.cost(f"windowed-{length}", assistant="windowed") for length in LENGTHS]
 
-    short = ledger.cost("short", assistant="windowed")
-    long = ledger.cost("long", assistant="windowed")
-
-    assert short == long
-    assert long.rows["messages"] == Rows(read=2 * WINDOW, inserted=2, updated=0, deleted=0)
-    for session, messages in (("short", FEW), ("long", MANY)):
-        row = ledger.world.truth.session(session)
+    assert costs[0] == costs[1]
+    assert costs[1].rows["messages"] == Rows(read=2 * WINDOW, inserted=2, updated=0, deleted=0)
+    for length, messages in LENGTHS.items():
+        row = ledger.world.truth.session(f"windowed-{length}")
         assert (row["messages"], row["view_start"]) == (messages + 2, messages + 3 - 2 * WINDOW)
-        verified = Shell(ledger.world, ledger.world.directory)("verify", session)
-        assert verified.returncode == 0, verified.stdout
+    verified = Shell(ledger.world, ledger.world.directory)("verify", "--all")
+    assert verified.returncode == 0, verified.stdout
 
 
 def test_without_a_window_a_turn_reads_the_whole_session_and_writes_no_more(
     ledger: Ledger,
 ) -> None:
-    for session, messages in (("short", FEW), ("long", MANY)):
-        fill(ledger.connection, session, messages, window=None)
-    ledger.open()
-
-    short = ledger.cost("short", assistant="endless")
-    long = ledger.cost("long", assistant="endless")
+    short, long = (ledger.cost(f"endless-{length}", assistant="endless") for length in LENGTHS)
 
     assert short.statements == long.statements
-    assert short.rows["messages"].read == FEW
-    assert long.rows["messages"].read >= MANY
+    assert short.rows["messages"].read == LENGTHS["short"]
+    assert long.rows["messages"].read >= LENGTHS["long"]
     for table in short.rows:
         assert short.rows[table][1:] == long.rows[table][1:]
