@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from turnline_workers import Assistant, Session, Tool
 from turnline_workers.bus.scripts import SAVE_STATE
 from turnline_workers.errors import SchemaVersionError
 from turnline_workers.inprocess.session import SessionPausedError
-from turnline_workers.interaction.model import ModelCall
+from turnline_workers.interaction.model import ModelCall, ModelItem
 from turnline_workers.interaction.outcome import Completed, Paused
 from turnline_workers.interaction.state import InteractionState
 from turnline_workers.interaction.tools import ToolContext
@@ -105,9 +105,19 @@ def test_a_pause_outlives_the_process_and_is_answered_once(
 def test_of_two_processes_that_play_at_once_one_is_refused_and_no_turn_is_half_stored(
     make_store: Callable[[], SessionStore], session: str
 ) -> None:
-    slow = Assistant(ScriptedModel(reply=lambda call: says("ok")))
+    class Meeting(ScriptedModel):
+        """Answers once both have loaded the session."""
+
+        async def stream(self, call: ModelCall) -> AsyncIterator[ModelItem]:
+            await meeting.wait()
+            async for item in ScriptedModel.stream(self, call):
+                yield item
+
+    meeting = asyncio.Barrier(2)
+    alone = Assistant(ScriptedModel(reply=lambda call: says("ok")))
 
     async def both() -> list[Any]:
+        slow = Assistant(Meeting(reply=lambda call: says("ok")))
         rivals = [Session(session, assistant=slow, store=make_store()) for _ in range(2)]
         return await asyncio.gather(
             *(each.send(f"message {n}") for n, each in enumerate(rivals)), return_exceptions=True
@@ -116,7 +126,7 @@ def test_of_two_processes_that_play_at_once_one_is_refused_and_no_turn_is_half_s
     results = asyncio.run(both())
     refused = [each for each in results if isinstance(each, StaleStateError)]
     lost = 0 if results[0] is refused[0] else 1
-    again = Session(session, assistant=slow, store=make_store())
+    again = Session(session, assistant=alone, store=make_store())
     again.send_sync(f"message {lost}")
 
     assert len(refused) == 1

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
 
 import redis
 import redis.asyncio as aioredis
@@ -61,6 +62,28 @@ class RedisAccess:
         """Close the client, if it is our own."""
         if self._owned is not None:
             await asyncio.to_thread(self._owned.close)
+
+
+class UsesRedis:
+    """What stores and streams in Redis have in common: they may own a connection."""
+
+    def __init__(self, client_or_url: "str | redis.Redis | aioredis.Redis") -> None:
+        self._access = RedisAccess(client_or_url)
+
+    async def aclose(self) -> None:
+        """Close the connections, if a URL was given."""
+        await self._access.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
 
 def _address(client_or_url: object, options: dict[str, Any]) -> str:

@@ -2,8 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis
 import redis.asyncio as aioredis
@@ -11,12 +10,12 @@ import redis.asyncio as aioredis
 from turnline_schemas.names import state_key
 from turnline_workers.bus.scripts import SAVE_STATE
 from turnline_workers.errors import StaleStateError
-from turnline_workers.inprocess.redis_access import RedisAccess
+from turnline_workers.inprocess.redis_access import UsesRedis
 from turnline_workers.inprocess.stores import from_json, to_json
 from turnline_workers.interaction.state import InteractionState
 
 
-class RedisStore:
+class RedisStore(UsesRedis):
     """Keeps states in Redis.  Safe to share between tasks, and between event loops if given a URL.
 
     A Redis that may evict keys when its memory is full forgets sessions.
@@ -34,7 +33,7 @@ class RedisStore:
         Raises:
             ConfigurationError: the URL cannot be read, or the client decodes what it reads.
         """
-        self._access = RedisAccess(client_or_url)
+        super().__init__(client_or_url)
         self._ttl = "" if ttl is None else str(ttl)
         self._save = self._access.client.register_script(SAVE_STATE)
 
@@ -74,18 +73,3 @@ class RedisStore:
             RedisUnavailableError: try later.
         """
         await self._access.call(self._access.client.delete, state_key(session))
-
-    async def aclose(self) -> None:
-        """Close the connections, if the store was given a URL."""
-        await self._access.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()

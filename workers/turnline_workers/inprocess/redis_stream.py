@@ -5,8 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import redis
 import redis.asyncio as aioredis
@@ -15,7 +14,7 @@ from turnline_schemas.event import Event
 from turnline_schemas.names import meta_key
 from turnline_workers.bus.log import Batch, EventLog, LogLimits, SyncEventLog
 from turnline_workers.errors import StreamFencedError
-from turnline_workers.inprocess.redis_access import RedisAccess
+from turnline_workers.inprocess.redis_access import UsesRedis
 
 WORKERS: Final = 1
 """The lowest fence of a worker's claim: a worker that plays the session is never disturbed."""
@@ -59,7 +58,7 @@ class _Place:
         )
 
 
-class RedisStream:
+class RedisStream(UsesRedis):
     """Publishes the events of sessions that are played in process.
 
     The log numbers events itself: as the session does, unless a process died within a turn or
@@ -85,7 +84,7 @@ class RedisStream:
         Raises:
             ConfigurationError: the URL cannot be read, or the client decodes what it reads.
         """
-        self._access = RedisAccess(client_or_url)
+        super().__init__(client_or_url)
         limits, client = LogLimits(length, ttl), self._access.client
         self._log: EventLog | SyncEventLog = (
             EventLog(client, limits) if self._access.in_loop else SyncEventLog(client, limits)
@@ -110,21 +109,6 @@ class RedisStream:
             published = await self._access.call(self._log.publish, place.batch(together))
             if published.status == "fenced":
                 raise StreamFencedError(together[0].session)
-
-    async def aclose(self) -> None:
-        """Close the connections, if the stream was given a URL."""
-        await self._access.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def _place(self, events: tuple[Event, ...]) -> _Place:
         """Return the place of the attempt that ``events`` belong to."""
