@@ -111,7 +111,9 @@ def _state(turn: TurnSummary) -> str:
 def _note(turn: TurnSummary) -> str:
     if turn.pause:
         asked = jsonlib.dumps(turn.pause["payload"], ensure_ascii=False)
-        return f"  waits for {turn.pause['kind']}: {asked}; turnline resume {turn.turn} --value"
+        refused = " (later turns are refused)" if turn.pause.get("later_turns") == "refuse" else ""
+        command = f"turnline resume {turn.turn} --value JSON --follow"
+        return f"  waits for {turn.pause['kind']}: {asked}{refused}; {command}"
     return f"  {turn.error['code']}: {turn.error['message']}" if turn.error else ""
 
 
