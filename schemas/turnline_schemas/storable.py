@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 MAX_DEPTH: Final = 64
 """Deepest nesting of what a message carries."""
+
+MAX_BITS: Final = 4096
+"""Longest whole number; Python and Postgres stop somewhere beyond."""
 
 
 def check_storable(value: object, depth: int = 0) -> None:
@@ -23,6 +26,8 @@ def check_storable(value: object, depth: int = 0) -> None:
         _check_text(value)
     elif isinstance(value, float) and not isfinite(value):
         raise ValueError(f"{value} is no JSON number")
+    elif isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError(f"a whole number of more than {MAX_BITS} bits cannot be stored")
     else:
         for item in _inside(value):
             check_storable(item, depth + 1)
@@ -45,3 +50,17 @@ def _inside(value: object) -> Iterable[object]:
             return value
         case _:
             return ()
+
+
+def storable(value: Any) -> Any:
+    """Return ``value`` without what cannot be stored in text, NUL and lone surrogates, so that
+    the stored equals the published."""
+    match value:
+        case str():
+            return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+        case dict():
+            return {storable(key): storable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [storable(each) for each in value]
+        case _:
+            return value

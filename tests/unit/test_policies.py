@@ -179,7 +179,9 @@ def test_a_summary_that_fails_leaves_the_view_as_it_is() -> None:
     state = a_state(4)
 
     assert applied(state, summarize_when(tokens=10, model=model)) == state
-    assert applied(state, summarize_when(tokens=10, model=model, keep_turns=1)) == state
+    after = applied(state, summarize_when(tokens=10, model=model, keep_turns=1))
+    assert after.messages == state.messages
+    assert [each.code for each in after.diagnostics] == ["summary_failed"]
 
 
 def test_several_policies_run_by_kind_and_then_as_they_were_given() -> None:

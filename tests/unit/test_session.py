@@ -163,7 +163,8 @@ def test_of_two_that_play_at_once_one_is_refused_and_tells_no_end() -> None:
     ]
 
     async def both() -> list[object]:
-        sent = (each.send("Hello!", turn=f"t-{n}") for n, each in enumerate(rivals))
+        slow: Any = {"builtin": {"delay": 0.01}}
+        sent = (each.send("Hello!", turn=f"t-{n}", context=slow) for n, each in enumerate(rivals))
         return await asyncio.gather(*sent, return_exceptions=True)
 
     first, second = asyncio.run(both())

@@ -41,9 +41,6 @@ def test_the_signature_tells_the_model_how_to_call() -> None:
 
 @pytest.mark.parametrize("run", [lambda city: city, len, print], ids=["lambda", "len", "print"])
 def test_what_cannot_be_a_tool_is_refused_when_it_is_made(run: Any) -> None:
-    if run is len:
-        assert Tool(run).name == "len"
-        return
     with pytest.raises(ConfigurationError):
         Tool(run)
 

@@ -22,6 +22,7 @@ TurnlineError
 from pydantic import JsonValue
 
 from turnline_schemas.errors import ConfigurationError, ConflictError, TurnlineError
+from turnline_schemas.storable import storable
 
 
 class SchemaVersionError(ConfigurationError):
@@ -116,14 +117,23 @@ class PlayError(TurnlineError):
     retryable = False
     """Whether enqueueing the same message again may succeed."""
 
+    def __init__(self, problem: str) -> None:
+        # It is stored and published, whoever's words are in it.
+        super().__init__(storable(problem))
+
 
 class StepError(PlayError):
     """A step of the pipeline raised."""
 
     code = "step_error"
 
-    def __init__(self, step: str, problem: BaseException) -> None:
-        super().__init__(f"step {step!r} raised {type(problem).__name__}: {problem}")
+    def __init__(self, step: str, problem: str) -> None:
+        """Say which step.
+
+        Args:
+            problem: what it raised, in words.
+        """
+        super().__init__(f"step {step!r} raised {problem}")
         self.step = step
 
 

@@ -17,7 +17,7 @@ from turnline_workers.cli.target import explained, find_target
 from turnline_workers.interaction.shaped import HIDDEN
 from turnline_workers.interaction.state import InteractionState, ViewMessage
 from turnline_workers.interaction.tokens import guessed_tokens
-from turnline_workers.interaction.view import problems
+from turnline_workers.interaction.view import repaired
 from turnline_workers.store import migrations
 from turnline_workers.store.engine import one_connection
 from turnline_workers.store.reading import (
@@ -125,26 +125,28 @@ def _show_entry(entry: TranscriptEntry, *, json: bool) -> None:
 
 
 def _show_view(session: str, state: InteractionState, *, json: bool) -> None:
-    repairs, hidden = problems(state.messages), state.private.get(HIDDEN, {})
-    said = state.next_index - 1
+    # As with the next message of a user behind it, which is when a model is called.
+    shown_next, repairs = repaired((*state.messages, Message(role="user", content="?")))
+    messages = [each for each in shown_next[:-1] if isinstance(each, ViewMessage)]
+    hidden, said = state.private.get(HIDDEN, {}), state.next_index - 1
     if json:
         shown = {
             "session": session,
-            "messages": [each.model_dump(mode="json") for each in state.messages],
+            "messages": [each.model_dump(mode="json") for each in messages],
             "transcript_messages": said,
-            "guessed_tokens": _tokens(state.messages),
+            "guessed_tokens": _tokens(messages),
             "hidden": hidden,
             "repairs": repairs,
         }
         typer.echo(jsonlib.dumps(shown, ensure_ascii=False))
         return
-    total = f"{len(state.messages)} messages of {said} that were said"
-    title = f"{session}: a model would be shown {total}, about {_tokens(state.messages)} tokens"
+    total = f"{len(messages)} messages of {said} that were said"
+    title = f"{session}: a model would be shown {total}, about {_tokens(messages)} tokens"
     stdout.print(title, markup=False)
     for policy, what in hidden.items():
         span = f"{what['messages']} messages between {what['first']} and {what['last']}"
         stdout.print(f"  {policy} hid {span}, last after turn {what['turn']}", markup=False)
-    for message in state.messages:
+    for message in messages:
         _line("-" if message.index is None else str(message.index), message, note=_author(message))
     for repair in repairs:
         stdout.print(f"  mended before the call: {repair}", markup=False, soft_wrap=True)
@@ -163,4 +165,4 @@ def _tokens(messages: Sequence[Message]) -> int:
 def _line(index: str, message: Message, *, note: str = "") -> None:
     stdout.print(f"  [dim]{index:>4} {message.role:<9}[/] ", end="")
     stdout.print(spoken(message), markup=False, soft_wrap=True, end="")
-    stdout.print(f"  [dim]{note}[/]" if note else "", soft_wrap=True)
+    stdout.print(f"  {note}" if note else "", markup=False, style="dim", soft_wrap=True)

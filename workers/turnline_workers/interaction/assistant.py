@@ -66,12 +66,30 @@ class Assistant:
         Raises:
             ConfigurationError: saying what to install or to set.
         """
-        check = getattr(self.adapter, "check", None)
-        if check is not None:
-            check()
+        for model in (self.adapter, *self.shaping.models):
+            check = getattr(model, "check", None)
+            if check is not None:
+                check()
 
     def __post_init__(self) -> None:
+        given = (self.policies,) if isinstance(self.policies, Policies) else self.policies
+        for what, each, kind in (
+            *(("tools", tool, Tool) for tool in self.tools),
+            *(("packs", pack, Pack) for pack in self.packs),
+            *(("policies", policy, Policies) for policy in given),
+        ):
+            if not isinstance(each, kind):
+                raise ConfigurationError(
+                    f"assistant {self.name!r}: {what} holds {each!r}, which is no {kind.__name__};"
+                    f" write {kind.__name__}(...)"
+                )
+        if self.max_model_calls < 1:
+            raise ConfigurationError(f"assistant {self.name!r}: max_model_calls is below 1")
         adapter = self.named(self.model) if isinstance(self.model, str) else self.model
+        if not (hasattr(adapter, "stream") or hasattr(adapter, "generate")):
+            raise ConfigurationError(
+                f"assistant {self.name!r}: {adapter!r} is no model, nor the name of one"
+            )
         object.__setattr__(self, "adapter", adapter)
         tools = {tool.name: tool for tool in self.tools}
         if len(tools) != len(self.tools):
@@ -81,7 +99,6 @@ class Assistant:
             raise ConfigurationError(f"assistant {self.name!r}: {problem}")
         packs = (core_pack(adapter, self.instructions, tools, self.retry), *self.packs)
         object.__setattr__(self, "steps", plan(packs))
-        given = (self.policies,) if isinstance(self.policies, Policies) else self.policies
         object.__setattr__(self, "shaping", Shaping(given, adapter, self.named))
 
     def explain(self) -> str:

@@ -1,11 +1,12 @@
 """One attempt at a turn: which step comes next, and what the steps have made of the turn so far."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from turnline_schemas.event_data import (
+    Diagnostic,
     EventData,
     StepCompleted,
     StepReset,
@@ -24,6 +25,7 @@ from turnline_workers.errors import (
     StepError,
 )
 from turnline_workers.interaction.assistant import Assistant
+from turnline_workers.interaction.foreign import in_words, was_cancelled
 from turnline_workers.interaction.journal import Done, Entry, Record
 from turnline_workers.interaction.outcome import Completed
 from turnline_workers.interaction.pipeline import PlannedStep
@@ -48,6 +50,8 @@ class Attempt:
         self._entries: list[Entry] = []
         self._trace: list[TraceEntry] = []
         self._has_shrunk = False
+        self.untold: tuple[Diagnostic, ...] = ()
+        """What policies had to say."""
 
     @property
     def trace(self) -> tuple[TraceEntry, ...]:
@@ -81,7 +85,7 @@ class Attempt:
         while place < len(plan):
             step = plan[place]
             place += 1
-            if step.step.when is not None and not step.step.when(self._turn):
+            if not self._wanted(step):
                 continue
             id_ = f"{self._turn.turn}.{number}"
             try:
@@ -100,6 +104,12 @@ class Attempt:
                 if loops >= self._assistant.max_model_calls:
                     raise StepBudgetError(loops)
 
+    def _wanted(self, step: PlannedStep) -> bool:
+        try:
+            return step.step.when is None or step.step.when(self._turn)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            raise StepError(step.name, in_words(error)) from error
+
     async def _shrunk(self) -> bool:
         """Summarize what was said before the turn, once; say whether that was possible."""
         policies = self._assistant.shaping
@@ -108,7 +118,8 @@ class Attempt:
         self._has_shrunk = True
         own = self._turn.messages
         refused = replace(self._before, overflowed=True)
-        self._before = replace(await policies.summarized(refused), overflowed=False)
+        shorter = await _shaped(policies.summarized(refused))
+        self._before = replace(shorter, overflowed=False)
         kept = self._before.appended(self._turn.turn, *own)
         told = self._turn.state
         state = replace(told, messages=kept.messages, next_index=kept.next_index)
@@ -204,10 +215,8 @@ class Attempt:
         """Return the outcome of a turn whose steps all ran, once its policies did."""
         messages = self._said()
         new = replace(closed(self._turn.state, self._turn.turn), trace=self.trace)
-        try:
-            state = await self._assistant.shaping.apply(self._before, new)
-        except Exception as error:  # a user's policy may raise anything
-            raise StepError("policies", error) from error
+        state = await _shaped(self._assistant.shaping.apply(self._before, new))
+        self.untold = state.diagnostics[len(new.diagnostics) :]
         # Policies shape the view; where the transcript ends is not theirs to say.
         state = replace(state, next_index=new.next_index, trace=self.trace)
         reason = self._turn.finish_reason or "stop"
@@ -242,6 +251,18 @@ class Attempt:
             state = with_raw(state, self._assistant.adapter.name, error=said)
         told = self._turn.state.diagnostics
         return messages, replace(state, diagnostics=told, trace=self.trace)
+
+
+async def _shaped(policies: Awaitable[InteractionState]) -> InteractionState:
+    """Return what policies make of a state; a user's may raise anything."""
+    try:
+        return await policies
+    except asyncio.CancelledError as error:
+        if was_cancelled():
+            raise
+        raise StepError("policies", in_words(error)) from error
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        raise StepError("policies", in_words(error)) from error
 
 
 def plus(one: Usage, other: Usage) -> Usage:

@@ -37,6 +37,6 @@ def core_pack(
     )
 
 
-def capture_input(turn: TurnState) -> TurnState:
+async def capture_input(turn: TurnState) -> TurnState:
     """Make the user's message part of the conversation, unless the turn's begin did so."""
     return turn if turn.messages else turn.adding(turn.input)

@@ -1,6 +1,7 @@
 """What a model is to Turnline: one call in, a stream of pieces out."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -8,6 +9,8 @@ from pydantic import JsonValue
 
 from turnline_schemas.event_data import Usage
 from turnline_schemas.message import Message
+from turnline_workers.errors import ModelError
+from turnline_workers.interaction.foreign import called
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +126,45 @@ class WholeModel(Protocol):
         ...
 
 
-def stream_of(model: Model | WholeModel, call: ModelCall) -> AsyncIterator[ModelItem]:
-    """Return the model's stream; made up from the whole answer if it has none."""
+async def pieces_of(
+    model: Model | WholeModel, call: ModelCall, silence: float
+) -> AsyncGenerator[ModelItem]:
+    """Yield the model's answer up to its end; a whole answer is cut into pieces.
+
+    The model's stream is closed whenever this one is, which ends the provider's request.
+
+    Args:
+        silence: seconds without any piece after which the model has failed.
+
+    Raises:
+        ModelError: the model failed, fell silent, or broke off.
+    """
     stream = getattr(model, "stream", None)
-    if stream is not None:
-        return stream(call)  # type: ignore[no-any-return]
-    return _synthesized(model, call)  # type: ignore[arg-type]
+    pieces = _synthesized(model, call) if stream is None else stream(call)  # type: ignore[arg-type]
+    try:
+        while (item := await _next(pieces, model.name, silence)) is not None:
+            yield item
+            if isinstance(item, End):
+                return
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
+    raise ModelError(f"the stream of {model.name} was cut off", transient=True)
 
 
-async def _synthesized(model: WholeModel, call: ModelCall) -> AsyncIterator[ModelItem]:
-    answer = await model.generate(call)
+async def _next(pieces: AsyncIterator[ModelItem], source: str, silence: float) -> ModelItem | None:
+    try:
+        async with asyncio.timeout(silence) as limit:
+            return await anext(pieces, None)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise ModelError(f"{source} said nothing for {silence:g} s", transient=True) from error
+
+
+async def _synthesized(model: WholeModel, call: ModelCall) -> AsyncGenerator[ModelItem]:
+    answer: Generated = await called(model.generate, call)
     if answer.reasoning:
         yield Delta(answer.reasoning, "reasoning")
     if answer.text:

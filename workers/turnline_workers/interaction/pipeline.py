@@ -68,6 +68,10 @@ def plan(packs: Iterable[Pack]) -> tuple[PlannedStep, ...]:
         ConfigurationError: a dependency is unknown, or steps depend on each other in a circle.
     """
     newest = {pack.name: pack for pack in packs}
+    for pack in newest.values():
+        _check(pack)
+    if not any(pack.steps for pack in newest.values()):
+        raise ConfigurationError("no pack has a step: nothing would answer")
     steps = {f"{pack.name}.{step.name}": step for pack in newest.values() for step in pack.steps}
     after = {name: _resolve(name, step.depends_on, steps) for name, step in steps.items()}
     sorter: TopologicalSorter[str] = TopologicalSorter(after)
@@ -98,6 +102,24 @@ def explain(steps: Sequence[PlannedStep]) -> str:
             notes.append(f"then again from {steps[step.loops_to].name}")
         lines.append(f"{number:>2}. {step.name:<{width}}  {'; '.join(notes)}".rstrip())
     return "\n".join(lines)
+
+
+def _check(pack: Pack) -> None:
+    names = [step.name for step in pack.steps]
+    for name in (pack.name, *names):
+        if not name or "." in name:
+            raise ConfigurationError(
+                f"pack {pack.name!r}: {name!r} is no name; it must not be empty and has no dot"
+            )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"pack {pack.name!r} has two steps {twice[0]!r}")
+    for step in pack.steps:
+        if isinstance(step.depends_on, str):
+            raise ConfigurationError(
+                f"step '{pack.name}.{step.name}': depends_on is a text, not a tuple of texts:"
+                f" write ({step.depends_on!r},)"
+            )
 
 
 def _loop(name: str, steps: dict[str, Step], order: list[str]) -> int | None:

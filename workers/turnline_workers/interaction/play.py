@@ -75,6 +75,8 @@ async def _to_the_end(
     if assistant.shaping.may_take_long and attempt.unrecorded:
         yield attempt.record()
     outcome = await attempt.completed()
+    for diagnostic in attempt.untold:
+        yield attempt.tell(diagnostic)
     yield attempt.traced()
     yield outcome
 

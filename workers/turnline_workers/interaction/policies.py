@@ -3,11 +3,12 @@
 Policies change what the model sees.  The transcript keeps every message whatever they do.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from turnline_workers.interaction.foreign import called
 from turnline_workers.interaction.model import Model, WholeModel
 from turnline_workers.interaction.shaped import shaped
 from turnline_workers.interaction.state import InteractionState
@@ -39,18 +40,19 @@ class Policies:
     truncate: Reshape | None = None
     name: str = ""
     """How ``turnline show --view`` calls it; the functions' own names unless given."""
+    quick: bool = False
+    """Whether its plain functions take no time worth mentioning, and need no thread to run in."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
     name: str
     run: Callable[..., Any]
+    quick: bool
 
     async def __call__(self, *states: InteractionState) -> InteractionState:
         """Return the state after the last of ``states``, with a note of what was changed."""
-        result = self.run(*states)
-        if inspect.isawaitable(result):
-            result = await result
+        result = self.run(*states) if self.quick else await called(self.run, *states)
         if not isinstance(result, InteractionState):
             raise TypeError(
                 f"policy {self.name} returned {type(result).__name__}, not InteractionState"
@@ -75,15 +77,12 @@ class Shaping:
             named: finds another one by name.
         """
         each = tuple(policies)
-        self._merges = [_Policy(_name(one, one.merge), one.merge) for one in each if one.merge]
-        self._summaries = [
-            _Policy(_name(one, one.summarize), _bound(one.summarize, model, named))
-            for one in each
-            if one.summarize is not None
-        ]
-        self._truncations = [
-            _Policy(_name(one, one.truncate), one.truncate) for one in each if one.truncate
-        ]
+        bound = [(one, _Binding(one.summarize, model, named)) for one in each if one.summarize]
+        self.models = tuple(binding.model for _, binding in bound if binding.model is not None)
+        """Models that policies call."""
+        self._merges = [_policy(one, one.merge) for one in each if one.merge]
+        self._summaries = [_policy(one, binding.run) for one, binding in bound]
+        self._truncations = [_policy(one, one.truncate) for one in each if one.truncate]
 
     @property
     def can_summarize(self) -> bool:
@@ -92,9 +91,9 @@ class Shaping:
 
     @property
     def may_take_long(self) -> bool:
-        """Whether a policy may call a model, so that the answer is recorded before it runs."""
-        others = (*self._merges, *self._truncations)
-        return self.can_summarize or any(inspect.iscoroutinefunction(each.run) for each in others)
+        """Whether a policy may take its time, so that the answer is recorded before it runs."""
+        every = (*self._merges, *self._summaries, *self._truncations)
+        return any(not each.quick for each in every)
 
     async def apply(self, previous: InteractionState, new: InteractionState) -> InteractionState:
         """Return the state to save after a completed turn."""
@@ -115,17 +114,25 @@ class Shaping:
         return state
 
 
-def _bound(
-    policy: Reshape | WithModel,
-    own: Model | WholeModel,
-    named: Callable[[str], Model | WholeModel],
-) -> Reshape:
-    if not isinstance(policy, WithModel):
-        return policy
-    wanted, run = policy.model, policy.policy
-    model = own if wanted is None else named(wanted) if isinstance(wanted, str) else wanted
-    return lambda state: run(model, state)
+class _Binding:
+    """A summarize policy, and the model that it calls, if it calls one of an assistant."""
+
+    def __init__(
+        self,
+        policy: Reshape | WithModel,
+        own: Model | WholeModel,
+        named: Callable[[str], Model | WholeModel],
+    ) -> None:
+        self.model: Model | WholeModel | None = None
+        self.run: Reshape
+        if isinstance(policy, WithModel):
+            wanted = policy.model
+            model = own if wanted is None else named(wanted) if isinstance(wanted, str) else wanted
+            self.model, self.run = model, partial(policy.policy, model)
+        else:
+            self.run = policy
 
 
-def _name(policies: Policies, policy: object) -> str:
-    return policies.name or getattr(policy, "__name__", type(policy).__name__)
+def _policy(policies: Policies, run: Callable[..., Any]) -> _Policy:
+    name = policies.name or getattr(run, "__name__", type(run).__name__)
+    return _Policy(name, run, policies.quick)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from pydantic import JsonValue
+from pydantic_core import to_jsonable_python
 
+from turnline_schemas.storable import storable
 from turnline_workers.interaction.state import InteractionState
 
 RAW = "raw"
@@ -23,22 +24,18 @@ def with_raw(state: InteractionState, source: str, **sent: JsonValue) -> Interac
 
     What is None leaves what was there.
     """
-    new = {f"{source}:{kind}": storable(value) for kind, value in sent.items() if value is not None}
+    new = {
+        # What is no JSON is kept as text: it is for people.
+        f"{source}:{kind}": storable(_json(value))
+        for kind, value in sent.items()
+        if value is not None
+    }
     if not new:
         return state
     private = {**state.private, RAW: {**state.private.get(RAW, {}), **new}}
     return replace(state, private=private)
 
 
-def storable(value: Any) -> Any:
-    """Return ``value`` without what Postgres cannot store, so that the stored equals the streamed:
-    NUL and lone surrogates."""
-    match value:
-        case str():
-            return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-        case dict():
-            return {storable(key): storable(each) for key, each in value.items()}
-        case list() | tuple():
-            return [storable(each) for each in value]
-        case _:
-            return value
+def _json(value: object) -> JsonValue:
+    kept: JsonValue = to_jsonable_python(value, fallback=str, inf_nan_mode="strings")
+    return kept

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import JsonValue
 
+from turnline_schemas.errors import ConfigurationError
 from turnline_schemas.event_data import (
     Diagnostic,
     EventData,
@@ -25,20 +26,19 @@ from turnline_schemas.event_data import (
     TraceEntry,
     Usage,
 )
-from turnline_schemas.storable import check_storable
+from turnline_schemas.storable import check_storable, storable
 from turnline_workers.errors import ModelError
 from turnline_workers.interaction.model import (
     Delta,
     End,
     Model,
     ModelCall,
-    ModelItem,
     ToolCallDelta,
     ToolSpec,
     WholeModel,
-    stream_of,
+    pieces_of,
 )
-from turnline_workers.interaction.raw import raw_of, storable, with_raw
+from turnline_workers.interaction.raw import raw_of, with_raw
 from turnline_workers.interaction.state import TurnState
 from turnline_workers.interaction.view import repaired
 
@@ -63,6 +63,10 @@ class Retry:
     """Seconds without any piece of an answer, after which a try has failed."""
     within: float = 300.0
     """Seconds since the first try, after which no other one begins."""
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or not self.silence > 0 or min(self.first, self.longest, self.within) < 0:
+            raise ConfigurationError(f"{self}: at least one try, and no times below zero")
 
     def pause(self, tried: int, error: ModelError, spent: float) -> float | None:
         """Return how long to wait after ``tried`` tries in ``spent`` seconds; None to give up."""
@@ -109,6 +113,9 @@ def model_step(
                 if answer.said:
                     yield StepReset(step=step, reason=error.code)
                 await asyncio.sleep(pause)
+        if not answer.said:
+            told = f"{model.name} ended ({answer.end.finish_reason}) and said nothing"
+            yield Diagnostic(code="empty_answer", message=storable(told))
         yield _traced(turn, model.name, began, usage=answer.end.usage)
         yield _ended(turn, model.name, answer.end)
 
@@ -132,27 +139,10 @@ def _ended(turn: TurnState, source: str, end: End) -> TurnState:
 async def _events(
     model: Model | WholeModel, call: ModelCall, answer: "_Answer", silence: float
 ) -> AsyncGenerator[EventData]:
-    stream: AsyncIterator[Delta | ToolCallDelta | End] = stream_of(model, call)
-    try:
-        while (item := await _next(stream, model.name, silence)) is not None:
+    async with aclosing(pieces_of(model, call, silence)) as pieces:
+        async for item in pieces:
             for event in answer.events(item):
                 yield event
-            if answer.ended:
-                return
-    finally:
-        # Closing the stream ends the provider's request when a turn ends early.
-        close = getattr(stream, "aclose", None)
-        if close is not None:
-            await close()
-    raise ModelError(f"the stream of {model.name} was cut off", transient=True)
-
-
-async def _next(stream: AsyncIterator[ModelItem], source: str, silence: float) -> ModelItem | None:
-    try:
-        async with asyncio.timeout(silence):
-            return await anext(stream, None)
-    except TimeoutError as error:
-        raise ModelError(f"{source} said nothing for {silence:g} s", transient=True) from error
 
 
 class _Answer:
@@ -165,7 +155,6 @@ class _Answer:
         """Kind of the text part that is open."""
         self._calls: dict[int, _Call] = {}
         self.end = End()
-        self.ended = False
 
     @property
     def said(self) -> bool:
@@ -176,7 +165,7 @@ class _Answer:
         """Return what readers are told of the next piece."""
         match item:
             case End():
-                self.end, self.ended = item, True
+                self.end = item
                 return [*self._closed(), *[call.ready() for call in self._calls.values()]]
             case ToolCallDelta():
                 return self._calling(item)

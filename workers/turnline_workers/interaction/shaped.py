@@ -1,9 +1,12 @@
 """What a policy did to the view, so that it can be told which one did it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from turnline_schemas.message import Message
+from turnline_schemas.storable import check_storable
 from turnline_workers.interaction.state import InteractionState, ViewMessage
 
 HIDDEN = "hidden"
@@ -11,9 +14,16 @@ HIDDEN = "hidden"
 
 
 def shaped(policy: str, before: InteractionState, after: InteractionState) -> InteractionState:
-    """Return ``after`` with a note of what ``policy`` made, changed and hid."""
+    """Return ``after`` with a note of what ``policy`` made, changed and hid.
+
+    Raises:
+        ValueError, TypeError: what it made cannot be stored.
+    """
     said = {each.index: each for each in before.messages if each.index is not None}
-    messages = tuple(_signed(policy, each, said) for each in after.messages)
+    messages = tuple(_signed(policy, _placed(each), said) for each in after.messages)
+    if after.private is not before.private:
+        check_storable(after.private)
+        json.dumps(after.private)
     gone = said.keys() - {each.index for each in messages}
     private = after.private
     if gone:
@@ -31,7 +41,15 @@ def _signed(policy: str, message: ViewMessage, said: Mapping[int, ViewMessage]) 
         return message
     if first is not None and (first.role, first.content) == (message.role, message.content):
         return message
+    check_storable(message)
     return message.model_copy(update={"by": policy})
+
+
+def _placed(message: Message) -> ViewMessage:
+    """Take a plain message for one that a policy made up."""
+    if isinstance(message, ViewMessage):
+        return message
+    return ViewMessage(role=message.role, content=message.content)
 
 
 def _more(known: Mapping[str, Any] | None, gone: set[int], turn: str | None) -> dict[str, Any]:

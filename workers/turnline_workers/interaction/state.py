@@ -1,5 +1,6 @@
 """The state a turn reads and replaces, and the view inside it."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pydantic import JsonValue
 
 from turnline_schemas.event_data import Diagnostic, TraceEntry, Usage
 from turnline_schemas.message import Message
+from turnline_schemas.storable import check_storable
 from turnline_workers.interaction.journal import Journal
 from turnline_workers.interaction.pause import Desk
 from turnline_workers.interaction.streams import TurnProgress
@@ -144,11 +146,22 @@ class TurnState:
         return f"{self.desk.id}.{number}"
 
     def adding(self, *messages: Message) -> "TurnState":
-        """Return the turn with more messages."""
+        """Return the turn with more messages.
+
+        Raises:
+            ValueError: they hold what cannot be stored.
+        """
+        check_storable(messages)
         return replace(self, added=self.added + messages)
 
     def keeping(self, **private: Any) -> "TurnState":
-        """Return the turn with changes to the private state, which no model and no reader sees."""
+        """Return the turn with changes to the private state, which no model and no reader sees.
+
+        Raises:
+            ValueError, TypeError: they are no JSON, or hold what cannot be stored.
+        """
+        check_storable(private)
+        json.dumps(private)
         state = replace(self.state, private={**self.state.private, **private})
         return replace(self, state=state)
 

@@ -1,24 +1,33 @@
 """A ready-made policy that lets a model summarize what is too long to be shown."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from pydantic import JsonValue
 
 from turnline_schemas.errors import ConfigurationError
+from turnline_schemas.event_data import Diagnostic
 from turnline_schemas.message import Content, Message, Part
+from turnline_schemas.storable import storable
 from turnline_workers.errors import ModelError
-from turnline_workers.interaction.model import Delta, Model, ModelCall, WholeModel, stream_of
+from turnline_workers.interaction.foreign import in_words
+from turnline_workers.interaction.model import Delta, Model, ModelCall, WholeModel, pieces_of
 from turnline_workers.interaction.policies import Policies, WithModel
 from turnline_workers.interaction.state import InteractionState, ViewMessage
 from turnline_workers.interaction.tokens import TokenCount, ruler
+from turnline_workers.interaction.view import repaired
 from turnline_workers.interaction.windows import parted
 
 INSTRUCTIONS = (
     "Summarize the conversation so far for whoever goes on with it: facts, decisions, names,"
     " numbers and open questions, in the language of the conversation, without comments."
 )
+
+
+SILENCE = 120.0
+"""Seconds without any piece of a summary, after which it has failed."""
 
 
 def summarize_when(
@@ -55,9 +64,12 @@ def summarize_when(
             return state
         old, recent = said[: len(said) - kept_turns], said[len(said) - kept_turns :]
         covered = [*made, *[message for turn in old for message in turn]]
-        text = await _summary(by, covered, instructions)
-        if not text:
-            return state
+        try:
+            text = await _summary(by, covered, instructions)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; the answer is there
+            # A view that is too long still works, or the turn says why not.
+            failed = Diagnostic(code="summary_failed", message=in_words(error))
+            return replace(state, diagnostics=(*state.diagnostics, failed))
         kept = [message for turn in recent for message in turn]
         return replace(state, messages=(_summary_message(text, covered), *kept))
 
@@ -85,15 +97,19 @@ def _summary_message(text: str, covered: Sequence[ViewMessage]) -> ViewMessage:
 async def _summary(
     model: Model | WholeModel, messages: Sequence[ViewMessage], instructions: str
 ) -> str:
+    """Return what the model makes of the messages.
+
+    Raises:
+        ModelError: it failed, or said nothing.
+    """
     request = Message(role="user", content=instructions)
-    call = ModelCall((*messages, request), instructions, turn="summary")
-    try:
-        pieces = [
-            item.text
-            async for item in stream_of(model, call)
-            if isinstance(item, Delta) and item.kind == "text"
+    shown, _ = repaired((*messages, request))
+    call = ModelCall(shown, instructions="", turn="summary")
+    async with aclosing(pieces_of(model, call, SILENCE)) as pieces:
+        said = [
+            item.text async for item in pieces if isinstance(item, Delta) and item.kind == "text"
         ]
-    except ModelError:
-        # A view that is too long still works, or the turn says why not.
-        return ""
-    return "".join(pieces).strip()
+    text: str = storable("".join(said)).strip()
+    if not text:
+        raise ModelError(f"{model.name} said nothing")
+    return text

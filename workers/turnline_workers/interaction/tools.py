@@ -2,24 +2,31 @@
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, get_type_hints
+from typing import Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
+from pydantic import JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from turnline_schemas.errors import ConfigurationError
 from turnline_schemas.event_data import Data, EventData, SourceAdded
 from turnline_schemas.message import describe
-from turnline_schemas.storable import check_storable
+from turnline_schemas.storable import check_storable, storable
+from turnline_workers.errors import PauseExpiredError
+from turnline_workers.interaction.foreign import called, in_words, pause_in, was_cancelled
 from turnline_workers.interaction.model import ToolSpec
 from turnline_workers.interaction.pause import Desk
+from turnline_workers.interaction.signature import Signature, signature_of
 
 Effects = Literal["pure", "idempotent", "unsafe"]
 
 DEFAULT_TIMEOUT = 60.0
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Names that OpenAI and Anthropic take."""
 
 
 class ToolError(Exception):
@@ -45,14 +52,26 @@ class ToolContext:
         self._sources = 1000 * int(call.rpartition(".")[2])
 
     def tell(self, name: str, value: JsonValue, *, transient: bool = False) -> None:
-        """Send readers a ``data`` event; it is no part of the conversation."""
-        self.told.append(Data(name=name, value=value, transient=transient))
+        """Send readers a ``data`` event; it is no part of the conversation.
+
+        Raises:
+            ValueError: the value is no JSON, or holds what cannot be stored.
+        """
+        self._tell(Data(name=name, value=value, transient=transient))
 
     def source(self, title: str, *, url: str | None = None, text: str = "") -> None:
-        """Name something that the result rests on."""
+        """Name something that the result rests on.
+
+        Raises:
+            ValueError: a text holds what cannot be stored.
+        """
         id_ = f"{self._step}.{self._sources}"
         self._sources += 1
-        self.told.append(SourceAdded(source=id_, title=title, url=url, text=text))
+        self._tell(SourceAdded(source=id_, title=title, url=url, text=text))
+
+    def _tell(self, event: EventData) -> None:
+        check_storable(event)
+        self.told.append(event)
 
     def ask(
         self,
@@ -81,56 +100,65 @@ class Tool:
     (``unsafe``): then the turn pauses and a person decides."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds, after which the model is told that it took too long."""
-    _arguments: type[BaseModel] = field(init=False, repr=False)
-    _context: str | None = field(init=False, repr=False)
+    _signature: Signature = field(init=False, repr=False)
     spec: ToolSpec = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         name = self.name or getattr(self.run, "__name__", "")
-        if not name.isidentifier():
-            raise ConfigurationError(f"a tool needs a name, such as 'get_weather', not {name!r}")
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"a tool is called {name!r}; providers take 1 to 64 of A-Z a-z 0-9 _ -,"
+                " such as 'get_weather'"
+            )
+        if self.effects not in get_args(Effects):
+            known = ", ".join(map(repr, get_args(Effects)))
+            raise ConfigurationError(f"tool {name!r}: effects is {self.effects!r}, not {known}")
+        if not self.timeout > 0:
+            raise ConfigurationError(f"tool {name!r}: timeout is {self.timeout}, not positive")
         description = self.description or inspect.getdoc(self.run) or ""
-        arguments, context = _signature(name, self.run)
+        signature = signature_of(name, self.run, ToolContext)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "description", description)
-        object.__setattr__(self, "_arguments", arguments)
-        object.__setattr__(self, "_context", context)
-        schema = arguments.model_json_schema()
-        schema.pop("title", None)
-        object.__setattr__(self, "spec", ToolSpec(name, description, schema))
+        object.__setattr__(self, "_signature", signature)
+        object.__setattr__(self, "spec", ToolSpec(name, description, signature.schema))
 
     async def call(self, arguments: JsonValue, context: ToolContext) -> tuple[JsonValue, bool]:
         """Run the tool; return its output, and whether that is an error.
 
         Whatever goes wrong is told to the model, which may try something else.
+
+        Raises:
+            Pause: it asks.
+            PauseExpiredError: nobody answered what it asked; it does not go on without.
         """
         try:
-            checked = self._arguments.model_validate(arguments)
+            given = self._signature.arguments(arguments, context)
         except ValidationError as error:
             return failure("invalid_arguments", describe(error)), True
-        given = {name: getattr(checked, name) for name in type(checked).model_fields}
-        if self._context is not None:
-            given[self._context] = context
         try:
-            async with asyncio.timeout(self.timeout):
-                result = await self._awaited(given)
-        except TimeoutError:
-            return failure("tool_timeout", f"no result within {self.timeout:g} s"), True
+            async with asyncio.timeout(self.timeout) as limit:
+                result = await called(self.run, **given)
+        except (PauseExpiredError, GeneratorExit):
+            raise
         except ToolError as error:
             return failure("tool_error", str(error)), True
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the model's
-            return failure("tool_error", f"{type(error).__name__}: {error}"), True
+        except asyncio.CancelledError as error:
+            if was_cancelled():
+                raise
+            return failure("tool_error", in_words(error)), True
+        except BaseException as error:
+            if (pause := pause_in(error)) is not None:
+                raise pause from error
+            if isinstance(error, TimeoutError) and limit.expired():
+                return failure("tool_timeout", f"no result within {self.timeout:g} s"), True
+            # Anything else is for the model to know: sys.exit() in a tool must not end the worker.
+            return failure("tool_error", in_words(error)), True
         return _output(result)
-
-    async def _awaited(self, given: dict[str, Any]) -> Any:
-        if inspect.iscoroutinefunction(self.run):
-            return await self.run(**given)
-        return await asyncio.to_thread(self.run, **given)
 
 
 def failure(code: str, message: str) -> JsonValue:
     """Return the output of a call that failed."""
-    return {"error": code, "message": message}
+    return {"error": code, "message": storable(message)}
 
 
 def _output(result: Any) -> tuple[JsonValue, bool]:
@@ -138,26 +166,5 @@ def _output(result: Any) -> tuple[JsonValue, bool]:
         output: JsonValue = to_jsonable_python(result)
         check_storable(output)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        return failure("tool_error", f"its result cannot be stored: {error}"), True
+        return failure("tool_error", f"its result cannot be stored: {in_words(error)}"), True
     return output, False
-
-
-def _signature(name: str, run: Callable[..., Any]) -> tuple[type[BaseModel], str | None]:
-    """Return a model of the arguments, and the parameter that takes the context."""
-    try:
-        hints = get_type_hints(run, include_extras=True)
-    except NameError as error:
-        raise ConfigurationError(f"tool {name!r}: {error}") from error
-    fields: dict[str, Any] = {}
-    context = None
-    for parameter in inspect.signature(run).parameters.values():
-        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            raise ConfigurationError(f"tool {name!r} must name its parameters, without * and **")
-        hint = hints.get(parameter.name, Any)
-        if hint is ToolContext:
-            context = parameter.name
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hint, default)
-    model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
-    return model, context

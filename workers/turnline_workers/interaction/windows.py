@@ -22,7 +22,7 @@ def keep_last_turns(turns: int) -> Policies:
         kept = said[-turns:]
         return replace(state, messages=(*made, *[each for turn in kept for each in turn]))
 
-    return Policies(truncate=truncate, name=f"keep_last_turns({turns})")
+    return Policies(truncate=truncate, name=f"keep_last_turns({turns})", quick=True)
 
 
 def keep_within(tokens: int, *, count: TokenCount | None = None) -> Policies:
@@ -48,7 +48,7 @@ def keep_within(tokens: int, *, count: TokenCount | None = None) -> Policies:
             kept.insert(0, turn)
         return replace(state, messages=(*made, *[each for turn in kept for each in turn]))
 
-    return Policies(truncate=truncate, name=f"keep_within({tokens})")
+    return Policies(truncate=truncate, name=f"keep_within({tokens})", quick=count is None)
 
 
 def drop_tool_payloads(*, older_than: int) -> Policies:
@@ -64,7 +64,7 @@ def drop_tool_payloads(*, older_than: int) -> Policies:
         return replace(state, messages=(*made, *hidden, *recent))
 
     name = f"drop_tool_payloads(older_than={older_than})"
-    return Policies(truncate=truncate, name=name)
+    return Policies(truncate=truncate, name=name, quick=True)
 
 
 def parted(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from turnline_schemas.errors import ConfigurationError
 from turnline_schemas.event_data import Usage
+from turnline_workers.errors import ModelError
 from turnline_workers.interaction.model import Delta, End, ModelCall, ModelItem, ToolCallDelta
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ class ProviderModel:
         from pydantic_ai.settings import ModelSettings
         from pydantic_ai.tools import ToolDefinition
 
-        from turnline_workers.models.provider_errors import FAILURES, told
+        from turnline_workers.models.provider_errors import told
         from turnline_workers.models.provider_messages import provider_messages
 
         tools = [
@@ -100,7 +102,9 @@ class ProviderModel:
                     for item in pieces.items(event):
                         yield item
             answer = stream.get()
-        except FAILURES as error:
+        except (ModelError, ConfigurationError):
+            raise
+        except Exception as error:
             raise told(self.name, error) from error
         if answer.finish_reason is not None or model.system in OFFLINE:
             yield _end(answer)
@@ -128,7 +132,9 @@ class ProviderModel:
         try:
             return infer_model(self._model)
         except (UserError, ImportError) as error:
-            raise ConfigurationError(f"model {self.name!r}: {error}") from error
+            # The first sentence says it; others are about pydantic-ai's own testing.
+            problem = re.split(r"(?<=\.)\s|\n", str(error), maxsplit=1)[0]
+            raise ConfigurationError(f"model {self.name!r}: {problem}") from error
 
 
 class _Connections:

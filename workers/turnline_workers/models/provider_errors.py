@@ -7,12 +7,7 @@ from pydantic_ai import exceptions as provider
 from pydantic_core import to_jsonable_python
 
 from turnline_workers.errors import ContextOverflowError, ModelError
-
-FAILURES: Final = (
-    provider.ModelAPIError,
-    provider.UnexpectedModelBehavior,
-    provider.UserError,
-)
+from turnline_workers.interaction.foreign import in_words
 
 _PASSING: Final = (
     provider.ModelRateLimitError,
@@ -35,9 +30,9 @@ def told(model: str, error: Exception) -> ModelError:
     """
     if not isinstance(error, provider.ModelAPIError):
         # An answer that makes no sense may make sense the next time; a wrong call never will.
-        garbled = isinstance(error, provider.UnexpectedModelBehavior)
-        transient = garbled and not isinstance(error, provider.ContentFilterError)
-        return ModelError(f"{model}: {error}"[:TOLD], transient=transient)
+        # SDKs raise all kinds of errors over what is no JSON, no UTF-8, or no gzip.
+        lasting = isinstance(error, provider.UserError | provider.ContentFilterError)
+        return ModelError(f"{model}: {in_words(error)}"[:TOLD], transient=not lasting)
     text = f"{model} {_what(error)}"
     raw = _raw(error)
     if isinstance(error, provider.ModelContextWindowExceededError):
@@ -51,9 +46,10 @@ def _passes(error: provider.ModelAPIError) -> bool:
         return hint
     if isinstance(error, _PASSING):
         return True
-    known = provider.ModelRequestRejectedError, provider.ModelQuotaExceededError
-    if isinstance(error, known) or not isinstance(error, provider.ModelHTTPError):
+    if isinstance(error, provider.ModelRequestRejectedError | provider.ModelQuotaExceededError):
         return False
+    if not isinstance(error, provider.ModelHTTPError):
+        return True  # within a stream that had begun well, and is garbled
     return error.status_code in _PASSING_STATUS or error.status_code >= 500
 
 
@@ -64,7 +60,7 @@ def _what(error: provider.ModelAPIError) -> str:
         case provider.ModelQuotaExceededError():
             what = "refuses: the account has no credit left"
         case provider.ModelNotFoundError():
-            what = "is not known to its provider"
+            what = "is not known to its provider, or the base URL is wrong"
         case provider.ModelContextWindowExceededError():
             what = "cannot read that much"
         case provider.ModelRateLimitError():

@@ -176,7 +176,9 @@ class Runner:
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it was, the turn must not be stuck with an owner that has given it up.
             log.warning("turn.given_back", error=repr(error))
-            handed_over = isinstance(error, asyncio.CancelledError)
+            # One that nobody asked for is a failure of what was played.
+            asked = self.draining or task.cancelling() > 0
+            handed_over = asked and isinstance(error, asyncio.CancelledError)
             await self._give_back(claim, handed_over=handed_over)
             if handed_over:
                 raise

@@ -67,7 +67,8 @@ def settle(
 
 def _told(outcome: Ended | Dead) -> tuple[str, EventData, dict[str, Any] | None]:
     if isinstance(outcome, Dead):
-        text = f"the turn took down its worker {outcome.attempts} times"
+        why = "their worker died, or met a defect; its log says which"
+        text = f"{outcome.attempts} attempts ended without an outcome: {why}"
         dead = TurnDead(code=DEAD_CODE, message=text, attempts=outcome.attempts)
         return "dead", dead, dead.model_dump(mode="json")
     event = ending(outcome)
