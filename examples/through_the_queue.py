@@ -1,6 +1,6 @@
 """Play an assistant of these examples in a worker: through_the_queue.py tools "Any news?"
 
-The worker: PYTHONPATH=examples TURNLINE_ASSISTANTS=tools:assistant turnline worker
+The workers: PYTHONPATH=examples TURNLINE_ASSISTANTS=tools:assistant turnline up
 """
 
 import json
@@ -29,6 +29,6 @@ with Producer(REDIS) as producer, follow(name, after="latest", redis_url=REDIS) 
             answer = json.loads(input(f"{event.data.kind} {event.data.payload}? (JSON) "))
             producer.resume(name, turn, event.data.pause, answer)
         else:
-            print(f"[{event.type}]")
+            print(f"[{event.type}]", getattr(event.data, "message", ""))
         if event.terminal:
             break

@@ -24,7 +24,9 @@ def test_a_paused_turn_is_shown_and_answered_by_hand(world: World, tmp_path: Pat
     ]
     done = turnline("resume", "t-1", "--value", "true")
     until(lambda: world.truth.ended(session, turn), what="the turn ends")
+    again = turnline("resume", "t-1", "--value", "true")
 
+    assert f"it is completed in {session}: nothing was changed" in again.stderr
     assert 'waits for approval: {"hotel": "Ritz"}' in shown.stdout
     assert "turnline resume t-1 --value" in shown.stdout
     assert [each.returncode for each in wrong] == [1, 1, 1]

@@ -12,7 +12,7 @@ from turnline_workers.cli.target import Target, explained, find_target
 from turnline_workers.interaction.answers import wrong_answer
 from turnline_workers.store import migrations
 from turnline_workers.store.engine import one_connection
-from turnline_workers.store.reading import PausedTurn, find_paused
+from turnline_workers.store.reading import PausedTurn, find_paused, find_turns
 
 
 def resume(
@@ -70,8 +70,12 @@ def _paused(target: Target, turn: str, session: str | None) -> PausedTurn:
     with one_connection(target.database_url) as connection:
         migrations.check(connection)
         found = find_paused(connection, turn, session)
+        others = [] if found else find_turns(connection, turn, session)
+    if others:
+        states = ", ".join(f"{each.status} in {each.session}" for each in others)
+        raise ConfigurationError(f"no turn {turn!r} is paused; it is {states}: nothing was changed")
     if not found:
-        raise ConfigurationError(f"no turn {turn!r} is paused")
+        raise ConfigurationError(f"no turn {turn!r} is paused, or known")
     if len(found) > 1:
         names = ", ".join(each.session for each in found)
         raise ConfigurationError(f"turn {turn!r} is paused in {names}; name one with --session")

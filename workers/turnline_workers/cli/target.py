@@ -64,9 +64,12 @@ def find_target() -> Target:
         ConfigurationError: a setting is wrong.
     """
     settings = load_settings()
-    given = settings.model_fields_set
+    given = {"database_url", "redis_url"} & settings.model_fields_set
     running = read_description()
-    if running is not None and not {"database_url", "redis_url"} & given:
+    # One URL of the stack, exported for a program that needs it, names the stack too.
+    if running is not None and all(
+        getattr(settings, name) == getattr(running, name) for name in given
+    ):
         return Target(running.database_url, running.redis_url, running.broker_url)
     return Target(settings.database_url, settings.redis_url, settings.broker)
 

@@ -140,6 +140,22 @@ def every_message(connection: Connection, session: str) -> Iterator[TranscriptEn
     return _entries(streaming, query)
 
 
+@dataclass(frozen=True, slots=True)
+class TurnState:
+    """Where a turn stands."""
+
+    session: str
+    status: str
+
+
+def find_turns(connection: Connection, turn: str, session: str | None) -> list[TurnState]:
+    """Return the turns of that id, in one session or in all."""
+    query = select(turns.c.session, turns.c.status).where(turns.c.turn == turn)
+    if session is not None:
+        query = query.where(turns.c.session == session)
+    return [TurnState(row.session, row.status) for row in connection.execute(query)]
+
+
 def outcome_of(connection: Connection, session: str, turn: str) -> str | None:
     """Return how a turn ended; None if it has not, or is not known."""
     query = select(turns.c.status).where(
