@@ -437,6 +437,25 @@ def test_a_model_that_ends_without_a_word_is_told_of() -> None:
     ]
 
 
+class Empty:
+    """A model that says nothing, again and again."""
+
+    name = "empty"
+
+    async def stream(self, call: ModelCall) -> AsyncIterator[ModelItem]:
+        """Yield nothing for ever."""
+        while True:
+            await asyncio.sleep(0.01)
+            yield Delta("")
+
+
+def test_pieces_with_nothing_in_them_are_no_sign_of_life() -> None:
+    outcome = Attempts(Assistant(Empty(), retry=Retry(tries=1, silence=0.2))).play()
+
+    assert isinstance(outcome, Failed)
+    assert "said nothing for 0.2 s" in outcome.message
+
+
 class Plain:
     """A model that is neither async nor streams."""
 

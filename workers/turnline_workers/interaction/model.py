@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from pydantic import JsonValue
 
@@ -43,6 +43,9 @@ class Delta:
 
     text: str
     kind: Literal["text", "reasoning"] = "text"
+
+
+NOTHING: Final = Delta("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,15 @@ async def pieces_of(
     """
     stream = getattr(model, "stream", None)
     pieces = _synthesized(model, call) if stream is None else stream(call)  # type: ignore[arg-type]
+    clock, waited = asyncio.get_running_loop().time, 0.0
     try:
-        while (item := await _next(pieces, model.name, silence)) is not None:
+        while True:
+            begin = clock()
+            item = await _next(pieces, model.name, silence, waited)
+            if item is None:
+                break
+            # A piece with nothing in it is no sign of life.
+            waited = waited + clock() - begin if item == NOTHING else 0.0
             yield item
             if isinstance(item, End):
                 return
@@ -153,9 +163,11 @@ async def pieces_of(
     raise ModelError(f"the stream of {model.name} was cut off", transient=True)
 
 
-async def _next(pieces: AsyncIterator[ModelItem], source: str, silence: float) -> ModelItem | None:
+async def _next(
+    pieces: AsyncIterator[ModelItem], source: str, silence: float, waited: float
+) -> ModelItem | None:
     try:
-        async with asyncio.timeout(silence) as limit:
+        async with asyncio.timeout(silence - waited) as limit:
             return await anext(pieces, None)
     except TimeoutError as error:
         if not limit.expired():

@@ -133,7 +133,7 @@ def _ended(turn: TurnState, source: str, end: End) -> TurnState:
     )
     state = with_raw(turn.state, source, raw=end.raw, usage=end.raw_usage)
     turn = replace(turn, state=state)
-    return replace(turn, usage=usage, finish_reason=end.finish_reason)
+    return replace(turn, usage=usage, finish_reason=storable(end.finish_reason))
 
 
 async def _events(
