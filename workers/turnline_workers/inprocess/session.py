@@ -5,14 +5,20 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from turnline_producer.turn_ids import new_turn_id
-from turnline_schemas.errors import ConflictError, InvalidInputError
-from turnline_schemas.event_data import AttemptSuperseded, EventData
-from turnline_schemas.message import Message
+from turnline_schemas.errors import (
+    ConflictError,
+    InvalidInputError,
+    TryLaterError,
+    TurnlineError,
+)
+from turnline_schemas.event_data import AttemptSuperseded, EventData, TurnFailed
+from turnline_schemas.ids import check_session
+from turnline_schemas.message import Message, ResumeMessage, TurnMessage, validated
 from turnline_workers.inprocess.stores import MemoryStore, SessionStore
 from turnline_workers.inprocess.streams import EventStream, FanOut
 from turnline_workers.inprocess.teller import Teller
@@ -23,6 +29,9 @@ from turnline_workers.interaction.journal import Entry, Journal, Record
 from turnline_workers.interaction.outcome import Outcome, Paused, ending
 from turnline_workers.interaction.play import play
 from turnline_workers.interaction.state import InteractionState, Run, TurnState
+
+_TURN: Final = TypeAdapter(TurnMessage)
+_RESUME: Final = TypeAdapter(ResumeMessage)
 
 
 class SessionPausedError(ConflictError):
@@ -55,8 +64,10 @@ class Session:
             context: handed to the store, such as a tenant.
 
         Raises:
+            InvalidMessageError: ``session`` can be no session's id.
             ConfigurationError: the model's library or key is missing; the text says which.
         """
+        check_session(session)
         self.session = session
         self.state = InteractionState()
         """As of the last call."""
@@ -80,13 +91,14 @@ class Session:
 
         Raises:
             SessionPausedError: the turn before waits for an answer.
-            InvalidInputError: there is no text to send.
+            InvalidMessageError: the message, the turn's id or the context is wrong, as for a
+                producer; the text names what.
             StaleStateError: another process played the session meanwhile, and this turn is lost;
                 send it again.
+            Exception: what the store raised when the turn was over, which then ended with
+                ``turn.failed``.
         """
-        said = Message(role="user", content=message) if isinstance(message, str) else message
-        if isinstance(said.content, str) and not said.content.strip():
-            raise InvalidInputError("message is empty")
+        asked = self._checked(message, turn, context)
         async with self._one_at_a_time:
             state = await self._load()
             waiting = waiting_in(state)
@@ -98,7 +110,7 @@ class Session:
                 raise SessionPausedError(
                     f"session {self.session!r} waits for an answer: resume() or cancel()"
                 )
-            begun = self._turn(state, turn or new_turn_id(), said, dict(context or {}))
+            begun = self._turn(state, asked.turn, asked.message, asked.context)
             return await self._play(begun, [], attempt=1)
 
     def send_sync(self, message: str | Message, **options: Any) -> Outcome:
@@ -129,10 +141,12 @@ class Session:
             state, waiting = await self._load_waiting()
             if waiting.is_over(_now()):
                 return await self._expire(state, waiting)
-            problem = wrong_answer(waiting.answer_schema, value)
+            names = {"session": self.session, "turn": waiting.turn, "pause": waiting.pause}
+            answer: ResumeMessage = validated(_RESUME, {**names, "value": value})
+            problem = wrong_answer(waiting.answer_schema, answer.value)
             if problem is not None:
                 raise InvalidInputError(f"not what session {self.session!r} asks for: {problem}")
-            return await self._go_on(state, waiting, Entry("answer", waiting.pause, value))
+            return await self._go_on(state, waiting, Entry("answer", waiting.pause, answer.value))
 
     def resume_sync(self, value: JsonValue = None) -> Outcome:
         """Do as ``resume``, where no event loop runs."""
@@ -155,6 +169,23 @@ class Session:
     def cancel_sync(self, reason: str = "cancelled") -> Outcome:
         """Do as ``cancel``, where no event loop runs."""
         return asyncio.run(self._once(self.cancel(reason)))
+
+    def _checked(
+        self, message: object, turn: str | None, context: Mapping[str, JsonValue] | None
+    ) -> TurnMessage:
+        """Return what was asked for, once it is what a producer would accept too."""
+        asked: TurnMessage = validated(
+            _TURN,
+            {
+                "session": self.session,
+                "turn": new_turn_id() if turn is None else turn,
+                "message": {"role": "user", "content": message}
+                if isinstance(message, str)
+                else message,
+                "context": {} if context is None else context,
+            },
+        )
+        return asked
 
     async def _load(self) -> InteractionState:
         loaded = await self._store.load(self.session, self._context)
@@ -226,11 +257,23 @@ class Session:
         # A policy may have made the state anew; what it replaces is what the turn began with.
         revision = turn.state.revision
         saved = replace(after, last_seq=teller.seq + 1, revision=revision)
-        await self._store.save(self.session, saved, self._context)
+        try:
+            await self._store.save(self.session, saved, self._context)
+        except Exception as error:
+            await teller.tell(_unsaved(error))
+            raise
         self.state = replace(saved, revision=revision + 1)
         # What is told is stored.
         await teller.tell(event)
         return outcome
+
+
+def _unsaved(error: Exception) -> TurnFailed:
+    """Return the end of a turn that the store did not take."""
+    code = error.code if isinstance(error, TurnlineError) else "store_error"
+    # A conflict is over once the session is loaded again.
+    retryable = isinstance(error, TryLaterError | ConflictError)
+    return TurnFailed(code=code, message=str(error), retryable=retryable)
 
 
 def _now() -> datetime:
