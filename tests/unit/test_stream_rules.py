@@ -16,7 +16,12 @@ from turnline_workers.testing import (
     StreamUnderTest,
     check_stream,
 )
-from turnline_workers.testing.shipped import from_environment, iterator_stream, memory_store
+from turnline_workers.testing.shipped import (
+    context_from_environment,
+    from_environment,
+    iterator_stream,
+    memory_store,
+)
 
 
 def test_the_shipped_stream_keeps_the_rules() -> None:
@@ -181,6 +186,17 @@ def test_pytest_runs_the_rules_on_what_the_environment_names(tmp_path: Path) -> 
     assert "FAILED" in mine.stdout
     assert "what is saved is loaded: what was saved is not found" in mine.stdout
     assert f"{len(STREAM_RULES) + 1} passed" in mine.stdout
+
+
+def test_the_context_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "TURNLINE_TEST_CONTEXT"
+
+    assert context_from_environment(name) is None
+    monkeypatch.setenv(name, '{"org": "acme"}')
+    assert context_from_environment(name) == {"org": "acme"}
+    monkeypatch.setenv(name, "acme")
+    with pytest.raises(ConfigurationError, match="TURNLINE_TEST_CONTEXT='acme' is no JSON object"):
+        context_from_environment(name)
 
 
 def test_a_factory_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,9 @@ async def sessions_do_not_mix(open_stream: OpenStream) -> None:
         await reads(subject, session, events[session])
 
 
-STREAM_RULES: Final[Sequence[Callable[[OpenStream], Awaitable[None]]]] = (
+StreamRule = Callable[[OpenStream], Awaitable[None]]
+
+STREAM_RULES: Final[Sequence[StreamRule]] = (
     events_arrive_in_order,
     emit_many_is_as_emit,
     events_arrive_unchanged,
