@@ -29,8 +29,10 @@ def iterator_stream(stream: IteratorStream | None = None) -> StreamUnderTest:
 
     async def read(session: str, number: int) -> list[Event]:
         events = aiter(stream)
-        while len(found := [event for event in seen if event.session == session]) < number:
-            seen.append(await anext(events))
+        found = [event for event in seen if event.session == session]
+        while len(found) < number:
+            seen.append(event := await anext(events))
+            found += [event] if event.session == session else []
         return found
 
     return StreamUnderTest(stream, read)
