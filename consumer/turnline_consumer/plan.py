@@ -1,6 +1,5 @@
 """What a caller asked to follow, checked before any I/O."""
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -8,8 +7,8 @@ from typing import Final
 from turnline_consumer.course import Course
 from turnline_consumer.link import check_url
 from turnline_consumer.reader import Reader
-from turnline_schemas.errors import InvalidInputError, InvalidMessageError
-from turnline_schemas.ids import ID_PATTERN
+from turnline_schemas.errors import InvalidInputError
+from turnline_schemas.ids import check_session
 
 DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 """A Redis on this machine."""
@@ -27,11 +26,7 @@ class Plan:
     give_up_after: float | None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.session, str) or not re.fullmatch(ID_PATTERN, self.session):
-            raise InvalidMessageError(
-                f"{self.session!r} is no session id; expected 1-128 of [A-Za-z0-9_.:@-]",
-                code="invalid_session",
-            )
+        check_session(self.session)
         if not self.check_every > 0:
             raise InvalidInputError(f"check_every must be over 0 s, not {self.check_every!r}")
         if self.give_up_after is not None and not self.give_up_after > 0:

@@ -41,10 +41,11 @@ class Backends:
             )
         return with_path(self.database_url, name)
 
-    def create_empty_database(self, name: str) -> str:
+    def create_empty_database(self, name: str, *, encoding: str = "UTF8") -> str:
         """Make a database without Turnline's schema and return its URL."""
+        create = "CREATE DATABASE {} ENCODING {} LOCALE 'C' TEMPLATE template0"
         with self.admin() as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            admin.execute(sql.SQL(create).format(sql.Identifier(name), sql.Literal(encoding)))
         return with_path(self.database_url, name)
 
     def drop_database(self, name: str) -> None:

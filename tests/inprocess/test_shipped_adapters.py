@@ -1,9 +1,10 @@
 """Every store and every stream that is shipped keeps the rules, with real servers behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+import redis
 import redis.asyncio as aioredis
 from harness.readers import (
     redis_with_consumer,
@@ -14,11 +15,19 @@ from harness.readers import (
 from harness.world import World
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from turnline_schemas.names import state_key
+from turnline_workers import InteractionState
 from turnline_workers.store.engine import open_async_engine
-from turnline_workers.stores import PostgresStore, RedisStore
+from turnline_workers.stores import (
+    PostgresStore,
+    RedisStore,
+    StaleStateError,
+    from_json,
+    to_json,
+)
 from turnline_workers.streams import FanOut, IteratorStream, RedisStream
-from turnline_workers.testing import STORE_RULES, STREAM_RULES, StreamUnderTest
-from turnline_workers.testing.checking import run_rule
+from turnline_workers.testing import STORE_RULES, STREAM_RULES, StreamUnderTest, check_store
+from turnline_workers.testing.checking import run_store_rule, run_stream_rule
 from turnline_workers.testing.shipped import iterator_stream, memory_store
 from turnline_workers.testing.store_rules import sessions_do_not_mix
 
@@ -93,19 +102,52 @@ STREAMS: dict[str, Callable[[World], Callable[[], Any]]] = {
 @pytest.mark.parametrize("rule", STORE_RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("store", STORES)
 def test_every_store_keeps_every_rule(store: str, rule: Any, place: World) -> None:
-    run_rule(rule, STORES[store](place))
+    run_store_rule(rule, STORES[store](place))
 
 
 @pytest.mark.parametrize("rule", STREAM_RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("stream", STREAMS)
 def test_every_stream_keeps_every_rule(stream: str, rule: Any, place: World) -> None:
-    run_rule(rule, STREAMS[stream](place))
+    run_stream_rule(rule, STREAMS[stream](place))
 
 
 def test_what_the_rules_store_they_delete(place: World) -> None:
     for name in ("redis", "postgres"):
-        run_rule(sessions_do_not_mix, STORES[name](place))
+        run_store_rule(sessions_do_not_mix, STORES[name](place))
 
-    left = "SELECT session FROM turnline.states WHERE session LIKE 'turnline-testing-%'"
-    assert list(place.truth.redis.scan_iter("tl:{turnline-testing-*:state")) == []
+    left = "SELECT session FROM turnline.states WHERE session LIKE '%turnline-testing-%'"
+    assert list(place.truth.redis.scan_iter("tl:{*turnline-testing-*:state")) == []
     assert place.truth.rows(left) == []
+
+
+class ComparesInPython(RedisStore):
+    """Reads, compares and writes: three calls where one is needed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._redis = redis.Redis.from_url(url)
+
+    async def load(self, session: str, context: Mapping[str, Any]) -> InteractionState | None:
+        """Return what is there."""
+        revision, text = self._redis.hmget(state_key(session), "revision", "state")
+        return None if text is None else from_json(text, revision=int(revision))
+
+    async def save(self, session: str, state: InteractionState, context: Mapping[str, Any]) -> None:
+        """Compare, then write."""
+        found = await self.load(session, context)
+        if (found.revision if found else 0) != state.revision:
+            raise StaleStateError(session, state.revision)
+        stored = {"revision": state.revision + 1, "state": to_json(state)}
+        self._redis.hset(state_key(session), mapping=stored)
+
+    async def aclose(self) -> None:
+        """Close both connections."""
+        self._redis.close()
+        await super().aclose()
+
+
+def test_a_store_that_compares_in_python_is_found_out(place: World) -> None:
+    with pytest.raises(AssertionError, match="breaks 1 of") as found:
+        check_store(lambda: ComparesInPython(place.redis_url))
+
+    assert "- no save of several processes is lost: saves that were taken" in str(found.value)

@@ -27,6 +27,7 @@ from turnline_workers.interaction.model import ModelCall, ModelItem
 from turnline_workers.interaction.outcome import Completed, Paused
 from turnline_workers.interaction.state import InteractionState
 from turnline_workers.interaction.tools import ToolContext
+from turnline_workers.store import migrations
 from turnline_workers.store.engine import open_async_engine
 from turnline_workers.stores import PostgresStore, RedisStore, SessionStore, StaleStateError
 
@@ -135,6 +136,14 @@ def test_of_two_processes_that_play_at_once_one_is_refused_and_no_turn_is_half_s
     assert said == [f"message {1 - lost}", f"message {lost}"]
 
 
+def bottomless() -> list[Any]:
+    """A value that holds itself, as deeply as Python can go."""
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
 def test_a_store_that_is_away_says_where_it_should_be() -> None:
     async def load(store: SessionStore) -> None:
         await store.load("s", {})
@@ -163,7 +172,7 @@ def test_a_database_without_the_table_says_what_to_run(place: World) -> None:
         place.backends.drop_database(name)
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), "\ud800"])
+@pytest.mark.parametrize("value", [object(), float("nan"), "\ud800", bottomless()], ids=type)
 def test_what_is_no_json_is_refused(
     make_store: Callable[[], SessionStore], session: str, value: object
 ) -> None:
@@ -173,11 +182,21 @@ def test_what_is_no_json_is_refused(
         asyncio.run(make_store().save(session, state, {}))
 
 
-def test_what_postgres_cannot_keep_is_refused(place: World, session: str) -> None:
-    state = InteractionState(private={"value": "a\x00b"})
+def test_what_postgres_cannot_keep_is_refused(place: World) -> None:
+    name = f"{place.database}_latin"
+    url = place.backends.create_empty_database(name, encoding="LATIN1")
+    store = PostgresStore(url)
+    migrations.upgrade(url)
 
-    with pytest.raises(InvalidInputError, match="Postgres cannot store"):
-        asyncio.run(STORES["postgres"](place).save(session, state, {}))
+    async def use() -> None:
+        await store.save("s", InteractionState(private={"value": "Grüße"}), {})
+        with pytest.raises(InvalidInputError, match="Postgres cannot store"):
+            await store.save("s", InteractionState(revision=1, private={"value": "世界"}), {})
+
+    try:
+        asyncio.run(use())
+    finally:
+        place.backends.drop_database(name)
 
 
 def test_each_call_is_one_statement(place: World, session: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,13 @@ from harness.fold import fold
 from harness.listed import Listed
 from harness.scripted import Answer, ScriptedModel, calls, says
 
-from turnline_schemas.errors import InvalidInputError
+from turnline_schemas.errors import (
+    InvalidInputError,
+    InvalidMessageError,
+    RedisUnavailableError,
+)
 from turnline_schemas.event import Event
+from turnline_schemas.message import Content, Message, Part
 from turnline_workers import Assistant, FanOut, IteratorStream, MemoryStore, Session, Tool, policies
 from turnline_workers.errors import StaleStateError
 from turnline_workers.inprocess.session import SessionPausedError
@@ -155,7 +161,7 @@ def test_a_report_that_raises_keeps_no_event_from_the_others() -> None:
     assert [event.type for event in good.events] == ["turn.started"]
 
 
-def test_of_two_that_play_at_once_one_is_refused_and_tells_no_end() -> None:
+def test_of_two_that_play_at_once_one_is_refused_and_its_turn_fails() -> None:
     store, events = MemoryStore(), Listed()
     rivals = [
         Session("demo", assistant=Assistant("builtin"), store=store, events=events)
@@ -171,7 +177,10 @@ def test_of_two_that_play_at_once_one_is_refused_and_tells_no_end() -> None:
 
     assert isinstance(first, Completed)
     assert isinstance(second, StaleStateError)
-    assert [e.turn for e in events.events if e.terminal] == ["t-0"]
+    ends = [e for e in events.events if e.terminal]
+    assert [(e.turn, e.type) for e in ends] == [("t-0", "turn.completed"), ("t-1", "turn.failed")]
+    told = ends[1].data.model_dump()
+    assert (told["code"], told["retryable"]) == ("stale_state", True)
     assert rivals[1].state == InteractionState()
 
 
@@ -202,6 +211,99 @@ def test_policies_shape_what_the_next_turn_sees() -> None:
     ]
 
 
-def test_an_empty_message_is_refused() -> None:
-    with pytest.raises(InvalidInputError):
-        Session("demo", assistant=Assistant("builtin")).send_sync("  ")
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RedisUnavailableError("redis://x", "away"), "redis_unavailable"),
+        (OSError("no space left"), "store_error"),
+    ],
+    ids=["ours", "anything"],
+)
+def test_a_turn_that_was_not_saved_has_an_end(error: Exception, code: str) -> None:
+    class Failing(MemoryStore):
+        async def save(self, *args: object) -> None:
+            raise error
+
+    events = Listed()
+    session = Session("demo", assistant=Assistant("builtin"), store=Failing(), events=events)
+
+    with pytest.raises(type(error)):
+        session.send_sync("Hello!")
+
+    told = events.events[-1].data.model_dump()
+    assert events.events[-1].type == "turn.failed"
+    assert (told["code"], told["message"]) == (code, str(error))
+    assert session.state == InteractionState()
+
+
+def test_a_state_that_cannot_be_stored_ends_the_turn() -> None:
+    def spoil(state: InteractionState) -> InteractionState:
+        return replace(state, private={"value": object()})
+
+    events = Listed()
+    assistant = Assistant("builtin", policies=[Policies(truncate=spoil)])
+
+    with pytest.raises(InvalidInputError, match="cannot be stored"):
+        Session("demo", assistant=assistant, events=events).send_sync("Hello!")
+
+    assert events.events[-1].data.model_dump()["code"] == "invalid_input"
+
+
+WRONG_MESSAGES: dict[str, Any] = {
+    "empty": "  ",
+    "nothing": None,
+    "NUL": "a\x00b",
+    "surrogate": "a\ud800b",
+    "of the assistant": Message(role="assistant", content="Hello!"),
+    "no parts": Message(role="user", content=Content(parts=())),
+    "NUL in a part": Message(
+        role="user",
+        content=Content(parts=(Part.model_validate({"type": "text", "text": "\x00"}),)),
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_MESSAGES.values(), ids=WRONG_MESSAGES)
+def test_a_wrong_message_is_refused_before_anything_is_told(message: Any) -> None:
+    refuses(message)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"turn": ""},
+        {"turn": "a b"},
+        {"turn": 7},
+        {"context": {"a": "\x00"}},
+        {"context": {"a": object()}},
+        {"context": 7},
+    ],
+    ids=repr,
+)
+def test_wrong_options_are_refused_before_anything_is_told(options: dict[str, Any]) -> None:
+    refuses("Hello!", **options)
+
+
+def refuses(message: Any, **options: Any) -> None:
+    """Fail unless this cannot be sent."""
+    events, model = Listed(), ScriptedModel()
+    session = Session("demo", assistant=Assistant(model), events=events)
+
+    with pytest.raises(InvalidMessageError):
+        session.send_sync(message, **options)
+
+    assert (events.events, model.calls) == ([], [])
+
+
+@pytest.mark.parametrize("session", ["", "a b", "a{b}", "ü", "a\n", "x" * 129, None], ids=repr)
+def test_what_can_be_no_session_is_refused(session: Any) -> None:
+    with pytest.raises(InvalidMessageError, match=r"no session id; expected 1-128"):
+        Session(session, assistant=Assistant("builtin"))
+
+
+def test_an_answer_that_cannot_be_stored_is_refused() -> None:
+    session = Session("demo", assistant=approving())
+    session.send_sync("Book it")
+
+    with pytest.raises(InvalidMessageError, match="NUL"):
+        session.resume_sync("\x00")

@@ -1,5 +1,6 @@
 """The rules for streams find what is wrong, and let pass what is right; pytest runs them."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,12 @@ from turnline_workers.testing import (
     StreamUnderTest,
     check_stream,
 )
-from turnline_workers.testing.shipped import from_environment, iterator_stream, memory_store
+from turnline_workers.testing.shipped import (
+    context_from_environment,
+    from_environment,
+    iterator_stream,
+    memory_store,
+)
 
 
 def test_the_shipped_stream_keeps_the_rules() -> None:
@@ -108,6 +114,55 @@ class EndsWithTheTurn(Passing):
         return [event for event in events if event.turn != "t-2"]
 
 
+class LosesTheOldest(Passing):
+    """Has place for 500."""
+
+    def passed(self, events: Sequence[Event]) -> Sequence[Event]:
+        if self._queue.qsize() >= 500:
+            self._queue.get_nowait()
+        return events
+
+
+class LosesTheNewest(Passing):
+    """Swallows that there is no place left."""
+
+    def passed(self, events: Sequence[Event]) -> Sequence[Event]:
+        return events if self._queue.qsize() < 500 else ()
+
+
+class LeavesAHole(Passing):
+    """Says that there is no place, and that there is later on."""
+
+    def passed(self, events: Sequence[Event]) -> Sequence[Event]:
+        if self._queue.qsize() == 500:
+            self._queue.get_nowait()
+            raise OSError("no place")
+        return events
+
+
+class KeepsTheList(Passing):
+    """Hands out later what it was given."""
+
+    async def emit_many(self, events: Sequence[Event]) -> None:
+        self._later = asyncio.create_task(self._hand_out(events))
+
+    async def _hand_out(self, events: Sequence[Event]) -> None:
+        await IteratorStream.emit_many(self, events)
+
+
+class SkipsOldNumbers(Passing):
+    """Takes a number that it has seen for an event that it has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._top: dict[str, int] = {}
+
+    def passed(self, events: Sequence[Event]) -> Sequence[Event]:
+        new = [event for event in events if event.seq > self._top.get(event.session, 0)]
+        self._top.update((event.session, event.seq) for event in new)
+        return new
+
+
 WRONG_STREAMS: dict[type[Passing], str] = {
     Reorders: "emit many is as emit",
     EmitsTheFirstOfMany: "emit many is as emit",
@@ -121,7 +176,25 @@ WRONG_STREAMS: dict[type[Passing], str] = {
     CutsLongText: "a big event arrives whole",
     MixesSessions: "sessions do not mix",
     EndsWithTheTurn: "turns follow one another",
+    LosesTheOldest: "nothing is lost unsaid",
+    LosesTheNewest: "nothing is lost unsaid",
+    LeavesAHole: "nothing is lost unsaid",
+    KeepsTheList: "what was emitted is the callers no more",
+    SkipsOldNumbers: "numbers may begin anew",
 }
+
+
+class Refuses(Passing):
+    """Is over when there is no place left, and says so."""
+
+    def passed(self, events: Sequence[Event]) -> Sequence[Event]:
+        if self._queue.qsize() >= 500:
+            raise OSError("no place")
+        return events
+
+
+def test_a_stream_may_end_if_it_says_so() -> None:
+    check_stream(lambda: iterator_stream(Refuses()))
 
 
 @pytest.mark.parametrize("wrong", WRONG_STREAMS, ids=lambda wrong: wrong.__name__)
@@ -181,6 +254,17 @@ def test_pytest_runs_the_rules_on_what_the_environment_names(tmp_path: Path) -> 
     assert "FAILED" in mine.stdout
     assert "what is saved is loaded: what was saved is not found" in mine.stdout
     assert f"{len(STREAM_RULES) + 1} passed" in mine.stdout
+
+
+def test_the_context_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "TURNLINE_TEST_CONTEXT"
+
+    assert context_from_environment(name) is None
+    monkeypatch.setenv(name, '{"org": "acme"}')
+    assert context_from_environment(name) == {"org": "acme"}
+    monkeypatch.setenv(name, "acme")
+    with pytest.raises(ConfigurationError, match="TURNLINE_TEST_CONTEXT='acme' is no JSON object"):
+        context_from_environment(name)
 
 
 def test_a_factory_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSON, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -35,14 +35,14 @@ from turnline_workers.store.schema import states
 NO_TABLE: Final = frozenset({"42P01", "3F000"})
 """Undefined table, and no such schema."""
 
-NO_JSON: Final = frozenset({"22P02", "22P05"})
-"""Text that is no JSON for Postgres, and NUL in it.
+TOO_MUCH: Final = frozenset({"54000", "54001"})
+"""JSON that is too long, or nested too deeply.
 
 Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 _SESSION = bindparam("for_session", type_=Text())
-_STATE = cast(bindparam("new_state", type_=Text()), JSONB())
+_STATE = cast(bindparam("new_state", type_=Text()), JSON())
 _REVISION = bindparam("old_revision", type_=BigInteger())
 
 # As text, so that both stores read and write the same JSON.
@@ -134,12 +134,14 @@ class PostgresStore:
         try:
             async with transaction(self._engine) as connection:
                 return (await connection.execute(statement, values)).one_or_none()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(f"Postgres cannot store the state: {error}") from error
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
             if state in NO_TABLE:
                 async with transaction(self._engine) as connection:
                     await connection.run_sync(migrations.check)
-            if state in NO_JSON:
+            if state in TOO_MUCH:
                 raise InvalidInputError(
                     f"Postgres cannot store the state: {first_line(error)}"
                 ) from error

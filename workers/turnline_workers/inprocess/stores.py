@@ -1,6 +1,7 @@
 """Where a session's state lives between its turns."""
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -43,10 +44,14 @@ class SessionStore(Protocol):
 
 
 class MemoryStore:
-    """Keeps states in this process, as JSON, so that nobody holds a piece of what is stored."""
+    """Keeps states in this process, as JSON, so that nobody holds a piece of what is stored.
+
+    Safe to share between tasks and threads.
+    """
 
     def __init__(self) -> None:
         self._states: dict[str, tuple[int, str]] = {}
+        self._one_at_a_time = threading.Lock()
 
     async def load(self, session: str, context: Mapping[str, Any]) -> InteractionState | None:  # noqa: ARG002
         """Return what was saved last; None if nothing was."""
@@ -66,10 +71,11 @@ class MemoryStore:
             InvalidInputError: the state holds what JSON cannot.
         """
         text = to_json(state)
-        found, _ = self._states.get(session, (0, ""))
-        if found != state.revision:
-            raise StaleStateError(session, state.revision)
-        self._states[session] = (state.revision + 1, text)
+        with self._one_at_a_time:
+            found, _ = self._states.get(session, (0, ""))
+            if found != state.revision:
+                raise StaleStateError(session, state.revision)
+            self._states[session] = (state.revision + 1, text)
 
     async def delete(self, session: str, context: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Forget the session; nothing happens if it is not known."""
@@ -95,7 +101,7 @@ def to_json(state: InteractionState) -> str:
     try:
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         text.encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"the state cannot be stored as JSON: {error}") from error
     return text
 

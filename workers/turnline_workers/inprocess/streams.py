@@ -11,7 +11,8 @@ from turnline_schemas.event import Event
 class EventStream(Protocol):
     """Takes events, in order.
 
-    A stream that cannot take them raises; whoever emits then goes on without it.
+    A stream that cannot take them raises; whoever emits then goes on without it.  Numbers may
+    begin anew: a turn that was not saved is followed by one with the same numbers.
     ``turnline_workers.testing`` says what else a stream must do, and checks it.
     """
 
@@ -20,7 +21,7 @@ class EventStream(Protocol):
         ...
 
     async def emit_many(self, events: Sequence[Event]) -> None:
-        """Take several events; none is allowed too."""
+        """Take several events; none is allowed too.  The sequence stays the caller's to change."""
         ...
 
 

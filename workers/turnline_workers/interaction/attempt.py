@@ -132,7 +132,7 @@ class Attempt:
             for event in self._again(done):
                 yield event
             return
-        if self._cancelled() is not None:
+        if self._cancelled() is not None and not self._turn.run.journal.goes_on_after(id_):
             raise asyncio.CancelledError
         async with aclosing(self._first_time(step, id_)) as items:
             async for item in items:

@@ -86,6 +86,11 @@ class Journal:
             value.get("finish_reason", ""),
         )
 
+    def goes_on_after(self, step: str) -> bool:
+        """Say whether a later step of the turn ended, so that what it told is still to come."""
+        number = _number(step)
+        return any(kind == "step" and _number(id_) > number for kind, id_ in self._entries)
+
     def run_of(self, call: str) -> str:
         """Return the id of a call's newest run.
 
@@ -119,6 +124,10 @@ class Journal:
     def answers(self) -> Mapping[str, Any]:
         """Pause -> what was answered."""
         return {id_: value for (kind, id_), value in self._entries.items() if kind == "answer"}
+
+
+def _number(step: str) -> int:
+    return int(step.rpartition(".")[2])
 
 
 def lost(run: str) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 SCHEMA = "turnline"
 
@@ -206,7 +206,8 @@ states = Table(
     Column("session", Text(), primary_key=True),
     # How often it was saved; a save names the one that it was made from.
     Column("revision", BigInteger(), nullable=False),
-    Column("state", JSONB(), nullable=False),
+    # No JSONB, which keeps neither NUL nor every number as it was.
+    Column("state", JSON(), nullable=False),
     Column("updated_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
     CheckConstraint("revision >= 1", name="revision_positive"),
 )

@@ -1,5 +1,6 @@
 """What the suite runs on unless the environment names something else."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -28,8 +29,10 @@ def iterator_stream(stream: IteratorStream | None = None) -> StreamUnderTest:
 
     async def read(session: str, number: int) -> list[Event]:
         events = aiter(stream)
-        while len(found := [event for event in seen if event.session == session]) < number:
-            seen.append(await anext(events))
+        found = [event for event in seen if event.session == session]
+        while len(found) < number:
+            seen.append(event := await anext(events))
+            found += [event] if event.session == session else []
         return found
 
     return StreamUnderTest(stream, read)
@@ -56,3 +59,21 @@ def from_environment(variable: str, otherwise: Callable[[], Any]) -> Callable[[]
             f"{variable}={named!r}: {error}; expected module:function, such as my_module:make_store"
         ) from error
     return found
+
+
+def context_from_environment(variable: str) -> dict[str, Any] | None:
+    """Return the JSON object that an environment variable holds; None if it is not set.
+
+    Raises:
+        ConfigurationError: it holds something else.
+    """
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    try:
+        context = json.loads(text)
+    except ValueError:
+        context = None
+    if not isinstance(context, dict):
+        raise ConfigurationError(f'{variable}={text!r} is no JSON object, such as {{"org": "a"}}')
+    return context

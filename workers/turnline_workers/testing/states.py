@@ -1,6 +1,6 @@
 """States that are hard to keep."""
 
-from typing import Any
+from typing import Any, Final
 
 from turnline_schemas.event_data import Diagnostic, TraceEntry
 from turnline_schemas.message import Content, Message, Part
@@ -13,6 +13,20 @@ PRIVATE: dict[str, Any] = {
     "": {"empty": [{}, [], ""]},
     "text": TEXT,
 }
+
+VALUES: Final[tuple[Any, ...]] = (
+    2**53 + 1,
+    -(2**63) - 1,
+    10**30 + 1,
+    0.1,
+    1e300,
+    5e-324,
+    3.0,
+    "a\x00b",
+    "",
+    [1, 1.5, True, None],
+)
+"""Values that some JSON is too small for."""
 
 PAUSE: dict[str, Any] = {
     "turn": "t-2",

@@ -4,20 +4,18 @@ A rule uses sessions of its own and deletes them, so that a real place may be ch
 """
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Final
 
-from turnline_workers.errors import StaleStateError
-from turnline_workers.inprocess.stores import SessionStore
+from turnline_schemas.errors import InvalidInputError
 from turnline_workers.interaction.state import InteractionState
-from turnline_workers.testing.expecting import expect
-from turnline_workers.testing.states import long_state, rich_state
-from turnline_workers.testing.subjects import OpenStore
-
-CONTEXT: Final = {"tenant": "testing"}
+from turnline_workers.testing.expecting import expect, short
+from turnline_workers.testing.kept import Kept, a_session, new_session
+from turnline_workers.testing.racing import Race
+from turnline_workers.testing.states import VALUES, long_state, rich_state
+from turnline_workers.testing.subjects import StoresUnderTest
 
 LONG: Final = 5_000
 """Messages of a long conversation."""
@@ -27,146 +25,197 @@ SAVERS: Final = 8
 ODD: Final = ("a", "a:b", "a.b", "a_b", "a-b", "a@b", "A", "..", "0", "-", "x" * 99, "x" * 98 + "y")
 """Ends of session ids; all of them are allowed, and none is another one."""
 
+PATTERNS: Final = ("", "a.b", "a_b")
+"""Ends that would match others, if a store took them for the beginning or a pattern of an id."""
 
-async def an_unknown_session_is_none(store: OpenStore) -> None:
+FRONTS: Final = ("a", "a:", ".")
+"""Beginnings of session ids."""
+
+
+async def an_unknown_session_is_none(stores: StoresUnderTest) -> None:
     """Nothing saved, nothing loaded."""
-    async with a_session(await store()) as (one, session):
-        expect("what is loaded", await one.load(session, CONTEXT), None)
+    async with a_session(stores) as kept:
+        expect("what is loaded", await kept.load(), None)
 
 
-async def what_is_saved_is_loaded(store: OpenStore) -> None:
+async def what_is_saved_is_loaded(stores: StoresUnderTest) -> None:
     """Every field comes back equal: Unicode, parts, private state, a pause, summaries."""
-    async with a_session(await store()) as (one, session):
+    async with a_session(stores) as kept:
         state = rich_state()
-        await one.save(session, state, CONTEXT)
-        await is_stored(one, session, replace(state, revision=1))
+        await kept.save(state)
+        await kept.holds(replace(state, revision=1))
 
 
-async def each_save_counts_one_revision(store: OpenStore) -> None:
+async def each_save_counts_one_revision(stores: StoresUnderTest) -> None:
     """A state of revision n is stored as n + 1, and in place of n."""
-    async with a_session(await store()) as (one, session):
+    async with a_session(stores) as kept:
         for revision in range(5):
-            await one.save(session, a_state(revision, f"save {revision}"), CONTEXT)
-            await is_stored(one, session, a_state(revision + 1, f"save {revision}"))
+            await kept.save(a_state(revision, f"save {revision}"))
+            await kept.holds(a_state(revision + 1, f"save {revision}"))
 
 
-async def a_long_conversation_is_kept(store: OpenStore) -> None:
+async def a_long_conversation_is_kept(stores: StoresUnderTest) -> None:
     """5,000 messages, more than a megabyte."""
-    async with a_session(await store()) as (one, session):
+    async with a_session(stores) as kept:
         state = long_state(LONG)
-        await one.save(session, state, CONTEXT)
-        await is_stored(one, session, replace(state, revision=1))
+        await kept.save(state)
+        await kept.holds(replace(state, revision=1))
 
 
-async def what_is_stored_cannot_be_changed_from_outside(store: OpenStore) -> None:
+async def what_is_stored_cannot_be_changed_from_outside(stores: StoresUnderTest) -> None:
     """Neither through the state that was saved nor through one that was loaded."""
-    async with a_session(await store()) as (one, session):
+    async with a_session(stores) as kept:
         state, wanted = (a_state(n, private={"list": [1, {"deep": 1}]}) for n in (0, 1))
-        await one.save(session, state, CONTEXT)
-        for held in (state, await loaded(one, session)):
+        await kept.save(state)
+        for held in (state, await kept.loaded()):
             held.private["list"][1]["deep"] = 2
             held.private["more"] = True
-            await is_stored(one, session, wanted)
+            await kept.holds(wanted)
 
 
-async def sessions_do_not_mix(store: OpenStore) -> None:
+async def values_are_kept_or_refused(stores: StoresUnderTest) -> None:
+    """Numbers and text come back as they were, or are refused with ``InvalidInputError``."""
+    for value in VALUES:
+        async with a_session(stores) as kept:
+            state = a_state(0, private={"value": value})
+            try:
+                await kept.save(state)
+            except InvalidInputError:
+                expect(f"what is stored of {short(value)}", await kept.load(), None)
+            else:
+                found = (await kept.loaded()).private.get("value")
+                expect("a value of what is loaded", found, value)
+                expect(f"type of {short(value)}", type(found), type(value))
+
+
+async def sessions_do_not_mix(stores: StoresUnderTest) -> None:
     """Ids that look alike are different sessions."""
-    one = await store()
+    one = await stores.open()
     base = new_session()
-    sessions = [base, *(f"{base}{end}" for end in ODD)]
+    sessions = [*(f"{base}{end}" for end in ("", *ODD)), *(f"{front}{base}" for front in FRONTS)]
+    left = {session: Kept(one, session, stores.context) for session in sessions}
+    async with AsyncExitStack() as deleting:
+        for session, kept in left.items():
+            deleting.push_async_callback(kept.delete)
+            await kept.save(a_state(0, session))
+        await are_stored(left)
+        for end in PATTERNS:
+            gone = left.pop(f"{base}{end}")
+            await gone.delete()
+            expect("what is left of a deleted session", await gone.load(), None)
+            await are_stored(left)
+
+
+async def contexts_do_not_mix(stores: StoresUnderTest) -> None:
+    """A store may separate sessions by their context, or not look at it; nothing in between.
+
+    The contexts that are tried are like the one that was given; a store may refuse them.
+    """
+    async with a_session(stores) as kept:
+        for session, context in alike(kept.session, stores.context):
+            await kept.save(a_state(0, "one"))
+            other = Kept(kept.store, session, context)
+            try:
+                await separates(kept, other)
+            except AssertionError:
+                raise
+            except Exception:  # noqa: BLE001, S112 - the store does not serve that context
+                continue
+            finally:
+                await kept.delete()
+
+
+async def separates(kept: Kept, other: Kept) -> None:
+    """Fail if ``other`` changes what is kept, unless it is the same session and seen as that."""
+    if kept.session == other.session and await other.load() is not None:
+        return
     try:
-        for session in sessions:
-            await one.save(session, a_state(0, session), CONTEXT)
-        for session in sessions:
-            await is_stored(one, session, a_state(1, session))
-        await one.delete(base, CONTEXT)
-        expect("what is left of a deleted session", await one.load(base, CONTEXT), None)
-        for session in sessions[1:]:
-            await is_stored(one, session, a_state(1, session))
+        if not await other.takes(a_state(0, "other")):
+            raise AssertionError(f"{other.session!r} in {other.context} is taken for another one")
+        await kept.holds(a_state(1, "one"))
+        await other.holds(a_state(1, "other"))
     finally:
-        for session in sessions:
-            await one.delete(session, CONTEXT)
+        await other.delete()
+    await kept.holds(a_state(1, "one"))
 
 
-async def a_stale_save_is_refused_and_changes_nothing(store: OpenStore) -> None:
+async def a_stale_save_is_refused_and_changes_nothing(stores: StoresUnderTest) -> None:
     """Neither over a newer revision, nor from one that never was, nor where nothing is stored."""
-    async with a_session(await store()) as (one, session):
-        await is_refused(one, session, a_state(1, "of a session that is gone"))
-        expect("what a refused save stored", await one.load(session, CONTEXT), None)
-        await one.save(session, a_state(0, "first"), CONTEXT)
-        await one.save(session, a_state(1, "second"), CONTEXT)
+    async with a_session(stores) as kept:
+        await kept.refuses(a_state(1, "of a session that is gone"))
+        expect("what a refused save stored", await kept.load(), None)
+        await kept.save(a_state(0, "first"))
+        await kept.save(a_state(1, "second"))
         for revision in (0, 1, 3):
-            await is_refused(one, session, a_state(revision, "stale"))
-            await is_stored(one, session, a_state(2, "second"))
+            await kept.refuses(a_state(revision, "stale"))
+            await kept.holds(a_state(2, "second"))
 
 
-async def of_concurrent_saves_exactly_one_wins(store: OpenStore) -> None:
+async def of_concurrent_saves_exactly_one_wins(stores: StoresUnderTest) -> None:
     """Both of the first save and of later ones, through several store objects."""
-    stores = [await store(), await store()]
-    async with a_session(stores[0]) as (one, session):
+    async with a_session(stores) as kept:
+        places = [kept, replace(kept, store=await stores.open())]
         for revision in range(3):
             states = [a_state(revision, f"saver {n}") for n in range(SAVERS)]
             results = await asyncio.gather(
-                *(_tried(stores[n % 2], session, state) for n, state in enumerate(states))
+                *(places[n % 2].takes(state) for n, state in enumerate(states))
             )
             expect("number of savers that won", sum(results), 1)
             winner = states[results.index(True)]
-            await is_stored(one, session, replace(winner, revision=revision + 1))
+            await kept.holds(replace(winner, revision=revision + 1))
 
 
-async def a_deleted_session_is_forgotten(store: OpenStore) -> None:
+async def no_save_of_several_processes_is_lost(stores: StoresUnderTest) -> None:
+    """Every save that was taken is one revision, also where others save at the same moment."""
+    async with a_session(stores) as kept:
+        wins = await Race(stores, kept.session).wins()
+        found = await kept.loaded()
+        expect("saves that were taken, for as many revisions", wins, found.revision)
+
+
+async def a_deleted_session_is_forgotten(stores: StoresUnderTest) -> None:
     """It begins again at revision 0; deleting what is not there does nothing."""
-    async with a_session(await store()) as (one, session):
-        await one.delete(session, CONTEXT)
-        await one.save(session, a_state(0, "before"), CONTEXT)
-        await one.save(session, a_state(1, "before"), CONTEXT)
-        await one.delete(session, CONTEXT)
-        await one.delete(session, CONTEXT)
-        expect("what is loaded after delete", await one.load(session, CONTEXT), None)
-        await is_refused(one, session, a_state(2, "before"))
-        await one.save(session, a_state(0, "after"), CONTEXT)
-        await is_stored(one, session, a_state(1, "after"))
+    async with a_session(stores) as kept:
+        await kept.delete()
+        await kept.save(a_state(0, "before"))
+        await kept.save(a_state(1, "before"))
+        await kept.delete()
+        await kept.delete()
+        expect("what is loaded after delete", await kept.load(), None)
+        await kept.refuses(a_state(2, "before"))
+        await kept.save(a_state(0, "after"))
+        await kept.holds(a_state(1, "after"))
 
 
-async def another_store_object_finds_what_was_saved(store: OpenStore) -> None:
+async def another_store_object_finds_what_was_saved(stores: StoresUnderTest) -> None:
     """States belong to the place, not to the object: what a restarted process makes goes on."""
-    async with a_session(await store()) as (one, session):
-        await one.save(session, rich_state(), CONTEXT)
-        other = await store()
-        await is_stored(other, session, replace(rich_state(), revision=1))
-        await other.save(session, a_state(1, "there"), CONTEXT)
-        await is_stored(one, session, a_state(2, "there"))
-        await is_refused(one, session, a_state(1, "here"))
+    async with a_session(stores) as kept:
+        await kept.save(rich_state())
+        other = replace(kept, store=await stores.open())
+        await other.holds(replace(rich_state(), revision=1))
+        await other.save(a_state(1, "there"))
+        await kept.holds(a_state(2, "there"))
+        await kept.refuses(a_state(1, "here"))
 
 
-STORE_RULES: Final[Sequence[Callable[[OpenStore], Awaitable[None]]]] = (
+StoreRule = Callable[[StoresUnderTest], Awaitable[None]]
+
+STORE_RULES: Final[Sequence[StoreRule]] = (
     an_unknown_session_is_none,
     what_is_saved_is_loaded,
     each_save_counts_one_revision,
     a_long_conversation_is_kept,
     what_is_stored_cannot_be_changed_from_outside,
+    values_are_kept_or_refused,
     sessions_do_not_mix,
+    contexts_do_not_mix,
     a_stale_save_is_refused_and_changes_nothing,
     of_concurrent_saves_exactly_one_wins,
+    no_save_of_several_processes_is_lost,
     a_deleted_session_is_forgotten,
     another_store_object_finds_what_was_saved,
 )
 """All rules, the basic ones first."""
-
-
-def new_session() -> str:
-    """Return an id that nobody else has."""
-    return f"turnline-testing-{secrets.token_hex(6)}"
-
-
-@asynccontextmanager
-async def a_session(store: SessionStore) -> AsyncIterator[tuple[SessionStore, str]]:
-    """Give a new session, and delete it."""
-    session = new_session()
-    try:
-        yield store, session
-    finally:
-        await store.delete(session, CONTEXT)
 
 
 def a_state(
@@ -176,32 +225,19 @@ def a_state(
     return InteractionState(last_seq=7, revision=revision, private=private or {"text": text})
 
 
-async def loaded(store: SessionStore, session: str) -> InteractionState:
-    """Return what is stored; fail if nothing is."""
-    state = await store.load(session, CONTEXT)
-    if state is None:
-        raise AssertionError("what was saved is not found")
-    return state
+async def are_stored(sessions: Mapping[str, Kept]) -> None:
+    """Fail unless each session holds the state that has its name."""
+    for session, kept in sessions.items():
+        await kept.holds(a_state(1, session))
 
 
-async def is_stored(store: SessionStore, session: str, wanted: InteractionState) -> None:
-    """Fail unless this is what is stored."""
-    found = await loaded(store, session)
-    for field in ("revision", "messages", "private", "diagnostics", "trace"):
-        expect(f"{field} of what is loaded", getattr(found, field), getattr(wanted, field))
-    expect("what is loaded", found, wanted)
-
-
-async def is_refused(store: SessionStore, session: str, state: InteractionState) -> None:
-    """Fail unless saving ``state`` raises ``StaleStateError``."""
-    if await _tried(store, session, state):
-        raise AssertionError(f"a stale state of revision {state.revision} was saved")
-
-
-async def _tried(store: SessionStore, session: str, state: InteractionState) -> bool:
-    """Return whether ``state`` was saved, and not refused."""
-    try:
-        await store.save(session, state, CONTEXT)
-    except StaleStateError:
-        return False
-    return True
+def alike(session: str, context: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield sessions of other contexts that a careless key would confuse with ``session``."""
+    for name, value in context.items():
+        if not isinstance(value, str) or not value:
+            continue
+        yield session, {**context, name: f"{value}-other"}
+        if value[-1].isalnum():
+            yield f"{value[-1]}{session}", {**context, name: value[:-1]}
+        if value[0].isalnum():
+            yield f"{session}{value[0]}", {**context, name: value[1:]}

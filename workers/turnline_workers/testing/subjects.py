@@ -1,10 +1,10 @@
 """What the rules are checked on."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from turnline_schemas.event import Event
 from turnline_workers.inprocess.stores import SessionStore
@@ -30,13 +30,24 @@ class StreamUnderTest:
 MakeStore = Callable[[], SessionStore | Awaitable[SessionStore]]
 """Returns a store, plain or async.  It is called inside a running event loop, several times;
 each call may return another object, but all of them keep their states in the same place.
+It is called in threads with event loops of their own, too: what serves one loop only, such as a
+pool, has to be made anew by each call.
 A store with ``aclose()`` is closed when the rule is through."""
 
 MakeStream = Callable[[], StreamUnderTest | Awaitable[StreamUnderTest]]
 """Returns a stream with its reader, plain or async.  Called inside a running event loop."""
 
-OpenStore = Callable[[], Awaitable[SessionStore]]
-"""As a rule gets it: ``await`` it for a store, as often as needed."""
+
+@dataclass(frozen=True)
+class StoresUnderTest:
+    """Stores on one place, as a rule gets them."""
+
+    open: Callable[[], Awaitable[SessionStore]]
+    """``await`` it for a store, as often as needed; it is closed when the rule is through."""
+    make: MakeStore
+    context: Mapping[str, Any]
+    """Handed to every call."""
+
 
 OpenStream = Callable[[], Awaitable[StreamUnderTest]]
 
