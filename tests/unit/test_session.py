@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -307,3 +308,15 @@ def test_an_answer_that_cannot_be_stored_is_refused() -> None:
 
     with pytest.raises(InvalidMessageError, match="NUL"):
         session.resume_sync("\x00")
+
+
+def test_threads_that_share_a_session_wait_for_each_other() -> None:
+    session = Session("demo", assistant=Assistant("builtin"))
+    slow: Any = {"builtin": {"delay": 0.01}}
+
+    with ThreadPoolExecutor(8) as threads:
+        sent = [threads.submit(session.send_sync, f"{n}", context=slow) for n in range(8)]
+        outcomes = [each.result(30) for each in sent]
+
+    assert all(isinstance(each, Completed) for each in outcomes)
+    assert len(session.state.messages) == 16

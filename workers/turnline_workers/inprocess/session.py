@@ -1,6 +1,7 @@
 """A session that is played right here: ``await Session(...).send("Hello!")``."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -77,6 +78,7 @@ class Session:
         self._events = FanOut(events) if events is not None else FanOut()
         self._context = dict(context or {})
         self._one_at_a_time = asyncio.Lock()
+        self._one_thread_at_a_time = threading.Lock()
 
     async def send(
         self,
@@ -115,7 +117,12 @@ class Session:
 
     def send_sync(self, message: str | Message, **options: Any) -> Outcome:
         """Do as ``send``, where no event loop runs."""
-        return asyncio.run(self._once(self.send(message, **options)))
+        return self._run(self.send(message, **options))
+
+    def _run(self, playing: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Play in an event loop of its own; threads wait for each other."""
+        with self._one_thread_at_a_time:
+            return asyncio.run(self._once(playing))
 
     async def _once(self, playing: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Play, and leave no connection behind: the event loop ends with it."""
@@ -150,7 +157,7 @@ class Session:
 
     def resume_sync(self, value: JsonValue = None) -> Outcome:
         """Do as ``resume``, where no event loop runs."""
-        return asyncio.run(self._once(self.resume(value)))
+        return self._run(self.resume(value))
 
     async def cancel(self, reason: str = "cancelled") -> Outcome:
         """End the turn that waits for an answer, as cancelled; what it said so far is kept.
@@ -168,7 +175,7 @@ class Session:
 
     def cancel_sync(self, reason: str = "cancelled") -> Outcome:
         """Do as ``cancel``, where no event loop runs."""
-        return asyncio.run(self._once(self.cancel(reason)))
+        return self._run(self.cancel(reason))
 
     def _checked(
         self, message: object, turn: str | None, context: Mapping[str, JsonValue] | None
