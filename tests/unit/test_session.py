@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -238,14 +237,16 @@ def test_a_turn_that_was_not_saved_has_an_end(error: Exception, code: str) -> No
 
 
 def test_a_state_that_cannot_be_stored_ends_the_turn() -> None:
-    def spoil(state: InteractionState) -> InteractionState:
-        return replace(state, private={"value": object()})
+    class Full(MemoryStore):
+        async def save(self, session: str, state: InteractionState, context: Any) -> None:
+            raise InvalidInputError("the state cannot be stored")
 
     events = Listed()
-    assistant = Assistant("builtin", policies=[Policies(truncate=spoil)])
 
     with pytest.raises(InvalidInputError, match="cannot be stored"):
-        Session("demo", assistant=assistant, events=events).send_sync("Hello!")
+        Session("demo", assistant=Assistant("builtin"), store=Full(), events=events).send_sync(
+            "Hello!"
+        )
 
     assert events.events[-1].data.model_dump()["code"] == "invalid_input"
 
