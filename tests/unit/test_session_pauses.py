@@ -16,7 +16,7 @@ from turnline_workers.interaction.model import Delta, ModelCall
 from turnline_workers.interaction.outcome import Cancelled, Completed, Failed, Paused
 from turnline_workers.interaction.tools import ToolContext
 
-OVER = timedelta(microseconds=-1)
+OVER = timedelta(microseconds=1)
 """A question that has expired as soon as it was asked."""
 
 ran: list[str] = []
