@@ -3,30 +3,30 @@
 import asyncio
 
 from turnline_schemas.event_data import TextDelta
-from turnline_workers import Assistant, IteratorStream, Session
+from turnline_workers import Assistant, IteratorStream, MemoryStore, Session
 
 assistant = Assistant(model="builtin", name="in_process", instructions="Be brief.")
+store = MemoryStore()
 
 
-async def say(session: Session, events: IteratorStream, text: str) -> None:
-    """Play one turn."""
-    print(f"you: {text}\nassistant: ", end="")
+async def say(text: str) -> None:
+    """Play one turn of the session, and print it."""
+    events = IteratorStream()
+    session = Session("demo", assistant=assistant, store=store, events=events)
     playing = asyncio.create_task(session.send(text))
+    playing.add_done_callback(lambda _: events.close())
+    print(f"you: {text}\nassistant: ", end="")
     async for event in events:
         if isinstance(event.data, TextDelta):
             print(event.data.delta, end="", flush=True)
-        if event.terminal:
-            break
-    print(f"\n[{(await playing).usage.output} tokens]")
+    outcome = await playing
+    print(f"\n[{outcome.usage.output} tokens, {len(session.state.messages)} messages by now]")
 
 
 async def main() -> None:
     """Say two things, one after the other."""
-    events = IteratorStream()
-    session = Session("demo", assistant=assistant, events=events)
-    await say(session, events, "Hello!")
-    await say(session, events, "And again.")
-    print(len(session.state.messages), "messages in", session.session)
+    await say("Hello!")
+    await say("And again.")
 
 
 if __name__ == "__main__":
