@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from harness.readers import running
 from harness.world import World
 
@@ -32,21 +33,26 @@ def test_the_first_program_follows_what_it_played(place: World) -> None:
     assert done.stdout.splitlines()[-1].endswith(" turn.completed")
 
 
-def test_the_web_application_streams_a_turn(place: World) -> None:
+def test_the_web_application_streams_a_turn(
+    place: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     names: dict[str, Any] = {}
     exec(blocks(place)[1], names)
 
     async def ask(text: str) -> str:
         async with running(names["app"]) as where, httpx.AsyncClient(timeout=30) as client:
-            answer = await client.get(f"http://{where}/chat/ses_web", params={"text": text})
+            answer = await client.post(f"http://{where}/chat/ses_web", json={"text": text})
         assert answer.headers["content-type"].startswith("text/event-stream")
         return answer.text
 
     first, second = asyncio.run(ask("Hello!")), asyncio.run(ask("Again?"))
+    refused = asyncio.run(ask(" "))
 
     assert '"type":"turn.completed"' in first
     assert "Turn" in second
     assert first.startswith("id: ")
+    assert refused == ""
+    assert "message.content is empty" in capsys.readouterr().out
 
 
 def test_the_suite_is_called_as_shown(place: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 import redis
 from harness.scripted import Answer, ScriptedModel, calls, says
 from harness.world import World
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from turnline_schemas.errors import (
     ConfigurationError,
@@ -28,7 +28,7 @@ from turnline_workers.interaction.outcome import Completed, Paused
 from turnline_workers.interaction.state import InteractionState
 from turnline_workers.interaction.tools import ToolContext
 from turnline_workers.store import migrations
-from turnline_workers.store.engine import open_async_engine
+from turnline_workers.store.engine import one_connection, open_async_engine
 from turnline_workers.stores import PostgresStore, RedisStore, SessionStore, StaleStateError
 
 NOWHERE = "127.0.0.1:1"
@@ -172,6 +172,20 @@ def test_a_database_without_the_table_says_what_to_run(place: World) -> None:
         place.backends.drop_database(name)
 
 
+def test_a_table_that_somebody_dropped_is_named(place: World) -> None:
+    name = f"{place.database}_dropped"
+    url = place.backends.create_empty_database(name)
+    migrations.upgrade(url)
+    with one_connection(url) as connection, connection.begin():
+        connection.execute(text("DROP TABLE turnline.states"))
+
+    try:
+        with pytest.raises(ConfigurationError, match=r"turnline\.states is missing"):
+            asyncio.run(PostgresStore(url).load("s", {}))
+    finally:
+        place.backends.drop_database(name)
+
+
 @pytest.mark.parametrize("value", [object(), float("nan"), "\ud800", bottomless()], ids=type)
 def test_what_is_no_json_is_refused(
     make_store: Callable[[], SessionStore], session: str, value: object
@@ -283,7 +297,8 @@ def test_the_light_install_says_what_postgres_needs() -> None:
     said = python(
         "import sys\n"
         "sys.modules['sqlalchemy'] = None\n"
-        "from turnline_workers.stores import RedisStore\n"
+        "from turnline_workers.stores import *\n"
+        "assert RedisStore\n"
         "try:\n"
         "    from turnline_workers.stores import PostgresStore\n"
         "except Exception as error:\n"

@@ -1,7 +1,6 @@
 """Sessions in one process: the same core, without any queue."""
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,9 +14,8 @@ from turnline_schemas.errors import (
     InvalidMessageError,
     RedisUnavailableError,
 )
-from turnline_schemas.event import Event
 from turnline_schemas.message import Content, Message, Part
-from turnline_workers import Assistant, FanOut, IteratorStream, MemoryStore, Session, Tool, policies
+from turnline_workers import Assistant, IteratorStream, MemoryStore, Session, Tool, policies
 from turnline_workers.errors import StaleStateError
 from turnline_workers.inprocess.session import SessionPausedError
 from turnline_workers.interaction.model import ModelCall
@@ -26,14 +24,6 @@ from turnline_workers.interaction.reducer import reduce_all
 from turnline_workers.interaction.state import InteractionState
 from turnline_workers.interaction.tools import ToolContext
 from turnline_workers.policies import Policies
-
-
-class Broken(Listed):
-    """A stream that fails."""
-
-    async def emit_many(self, events: Sequence[Event]) -> None:
-        """Fail."""
-        raise OSError("no space left")
 
 
 def test_a_conversation_goes_on_where_it_was_left() -> None:
@@ -138,27 +128,6 @@ def test_an_iterator_gets_the_events_as_they_come() -> None:
 
     assert types[0] == "turn.started"
     assert types[-1] == "turn.completed"
-
-
-def test_a_stream_that_fails_is_reported_and_the_others_go_on() -> None:
-    good, reports = Listed(), []
-    fan = FanOut(Broken(), good, report=lambda stream, error: reports.append((stream, error)))
-
-    outcome = Session("demo", assistant=Assistant("builtin"), events=fan).send_sync("Hello!")
-
-    assert isinstance(outcome, Completed)
-    assert len(reports) == len(good.events)
-    assert isinstance(reports[0][1], OSError)
-
-
-def test_a_report_that_raises_keeps_no_event_from_the_others() -> None:
-    good = Listed()
-    session = Session("demo", assistant=Assistant("builtin"), events=FanOut(Broken(), good))
-
-    with pytest.raises(RuntimeWarning, match="Broken lost events: OSError: no space left"):
-        session.send_sync("Hello!")
-
-    assert [event.type for event in good.events] == ["turn.started"]
 
 
 def test_of_two_that_play_at_once_one_is_refused_and_its_turn_fails() -> None:

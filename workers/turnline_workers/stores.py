@@ -11,11 +11,11 @@ from turnline_workers.inprocess.redis_store import RedisStore
 from turnline_workers.inprocess.stores import MemoryStore, SessionStore, from_json, to_json
 
 if TYPE_CHECKING:
-    from turnline_workers.inprocess.postgres_store import PostgresStore
+    from turnline_workers.inprocess.postgres_store import PostgresStore as PostgresStore
 
+# Without PostgresStore: ``import *`` asks for all of these.
 __all__ = [
     "MemoryStore",
-    "PostgresStore",
     "RedisStore",
     "SessionStore",
     "StaleStateError",

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from turnline_schemas.errors import InvalidInputError
+from turnline_schemas.errors import ConfigurationError, InvalidInputError
 from turnline_workers.errors import StaleStateError
 from turnline_workers.inprocess.stores import from_json, to_json
 from turnline_workers.interaction.state import InteractionState
@@ -94,7 +94,8 @@ class PostgresStore:
 
         Raises:
             PostgresUnavailableError: try later.
-            SchemaVersionError: run ``turnline migrate``.
+            ConfigurationError: the table is not there; the text says what to do, such as to run
+                ``turnline migrate`` (``SchemaVersionError``).
         """
         row = await self._one(LOAD, for_session=session)
         return None if row is None else from_json(row.state, revision=row.revision)
@@ -111,7 +112,8 @@ class PostgresStore:
             StaleStateError: another revision is stored.
             InvalidInputError: the state holds what JSON, or Postgres, cannot.
             PostgresUnavailableError: it is unknown whether it was saved; load to see.
-            SchemaVersionError: run ``turnline migrate``.
+            ConfigurationError: the table is not there; the text says what to do, such as to run
+                ``turnline migrate`` (``SchemaVersionError``).
         """
         values: dict[str, Any] = {"for_session": session, "new_state": to_json(state)}
         if state.revision == 0:
@@ -126,7 +128,8 @@ class PostgresStore:
 
         Raises:
             PostgresUnavailableError: try later.
-            SchemaVersionError: run ``turnline migrate``.
+            ConfigurationError: the table is not there; the text says what to do, such as to run
+                ``turnline migrate`` (``SchemaVersionError``).
         """
         await self._one(FORGET, for_session=session)
 
@@ -141,6 +144,10 @@ class PostgresStore:
             if state in NO_TABLE:
                 async with transaction(self._engine) as connection:
                     await connection.run_sync(migrations.check)
+                raise ConfigurationError(
+                    f"the table {states.fullname} is missing, although the database is at schema"
+                    f" version {migrations.wanted_version()!r}: restore it"
+                ) from error
             if state in TOO_MUCH:
                 raise InvalidInputError(
                     f"Postgres cannot store the state: {first_line(error)}"

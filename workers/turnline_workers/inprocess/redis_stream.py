@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -12,9 +11,10 @@ import redis.asyncio as aioredis
 
 from turnline_schemas.event import Event
 from turnline_schemas.names import meta_key
-from turnline_workers.bus.log import Batch, EventLog, LogLimits, SyncEventLog
-from turnline_workers.errors import StreamFencedError
+from turnline_workers.bus.log import EventLog, LogLimits, SyncEventLog
+from turnline_workers.errors import StreamError, StreamFencedError
 from turnline_workers.inprocess.redis_access import UsesRedis
+from turnline_workers.inprocess.unsent import Entry, Unsent
 
 WORKERS: Final = 1
 """The lowest fence of a worker's claim: a worker that plays the session is never disturbed."""
@@ -26,43 +26,14 @@ CLOCK: Final = 2**53
 """Microseconds since 1970 are below it until 2255, so that a time over it is a fence below 1."""
 
 
-@dataclass(slots=True)
-class _Place:
-    """One attempt's right to publish, and how far it got."""
-
-    turn: str | None
-    attempt: int
-    fence: float
-    number: int = 0
-    newest: tuple[Event, ...] = ()
-    """What the newest batch held."""
-
-    def goes_on_with(self, events: tuple[Event, ...]) -> bool:
-        """Whether ``events`` belong to this attempt, and do not begin it anew."""
-        first = events[0]
-        same = (first.turn, first.attempt) == (self.turn, self.attempt)
-        return same and (first.type != "turn.started" or events == self.newest)
-
-    def batch(self, events: tuple[Event, ...]) -> Batch:
-        """Return ``events`` as a batch; the newest one again has the number that it had."""
-        if events != self.newest:
-            self.number += 1
-            self.newest = events
-        first = events[0]
-        return Batch(
-            first.session,
-            tuple(_fragment(event) for event in events),
-            fence=self.fence,
-            number=self.number,
-            floor=first.seq - 1,
-        )
-
-
 class RedisStream(UsesRedis):
     """Publishes the events of sessions that are played in process.
 
+    What fails because Redis is away is published before what comes next, so that a log has no
+    hole.  If too much waits, the log of that attempt ends where it is.
+
     The log numbers events itself: as the session does, unless a process died within a turn or
-    Redis was away meanwhile; then the log's numbers count for readers.  Each attempt takes a new
+    Redis was away for long; then the log's numbers count for readers.  Each attempt takes a new
     fence, so that of two processes the one that began last goes on and the other is told.  A
     session is played in process or by workers, not both: workers' fences are higher.
     """
@@ -73,6 +44,7 @@ class RedisStream(UsesRedis):
         *,
         length: int = 10_000,
         ttl: int = 3_600,
+        unsent: int = 1_000,
     ) -> None:
         """Connect to nothing yet.
 
@@ -80,6 +52,7 @@ class RedisStream(UsesRedis):
             client_or_url: a client stays yours to close; one of asyncio serves one event loop.
             length: about how many events a log keeps.
             ttl: seconds after the last event that a log is kept.
+            unsent: how many events of a session are kept while Redis is away.
 
         Raises:
             ConfigurationError: the URL cannot be read, or the client decodes what it reads.
@@ -89,7 +62,8 @@ class RedisStream(UsesRedis):
         self._log: EventLog | SyncEventLog = (
             EventLog(client, limits) if self._access.in_loop else SyncEventLog(client, limits)
         )
-        self._places: dict[str, _Place] = {}
+        self._limit = unsent
+        self._sessions: dict[str, Unsent] = {}
 
     async def emit(self, event: Event) -> None:
         """Publish one event; otherwise as ``emit_many``."""
@@ -100,39 +74,59 @@ class RedisStream(UsesRedis):
 
         Raises:
             StreamFencedError: a worker, or a newer attempt, publishes the session's events.
-            RedisUnavailableError: it is unknown whether they are published.  The same call again
-                publishes nothing twice.
+            RedisUnavailableError: it is unknown whether they are published.  They are published
+                with what comes next; the same call again publishes nothing twice.
+            StreamError: Redis was away for too long, and the attempt's log ends there.
         """
-        for _, group in groupby(events, key=lambda each: (each.session, each.turn, each.attempt)):
-            together = tuple(group)
-            place = await self._place(together)
-            published = await self._access.call(self._log.publish, place.batch(together))
-            if published.status == "fenced":
-                raise StreamFencedError(together[0].session)
+        for session, group in groupby(events, key=lambda each: each.session):
+            unsent = self._unsent(session)
+            taken = [
+                unsent.add(tuple(together))
+                for _, together in groupby(group, key=lambda each: (each.turn, each.attempt))
+            ]
+            await self._publish(session, unsent)
+            if not all(taken):
+                raise StreamError(
+                    f"over {self._limit} events of session {session!r} waited for Redis; its log"
+                    " goes on with the next attempt or turn"
+                )
 
-    async def _place(self, events: tuple[Event, ...]) -> _Place:
-        """Return the place of the attempt that ``events`` belong to."""
-        first = events[0]
-        known = self._places.pop(first.session, None)
-        if known is None or not known.goes_on_with(events):
-            fence = await self._access.call(
-                self._access.client.hget, meta_key(first.session), "fence"
-            )
-            known = _Place(first.turn, first.attempt, _above(float(fence or 0)))
-        if known.fence >= WORKERS:
-            raise StreamFencedError(first.session)
-        self._places[first.session] = known
-        if len(self._places) > REMEMBERED:
-            del self._places[next(iter(self._places))]
-        return known
+    def _unsent(self, session: str) -> Unsent:
+        """Return what waits of the session, which is the one used last from now on."""
+        unsent = self._sessions.pop(session, None) or Unsent(self._limit)
+        self._sessions[session] = unsent
+        if len(self._sessions) > REMEMBERED:
+            idle = (name for name, each in self._sessions.items() if not each.entries)
+            self._sessions.pop(next(idle, session))
+        return unsent
+
+    async def _publish(self, session: str, unsent: Unsent) -> None:
+        """Publish all that waits, oldest first."""
+        fenced = False
+        while unsent.entries:
+            entry = unsent.entries[0]
+            if await self._published(session, entry):
+                unsent.sent(entry)
+            else:
+                unsent.drop(entry.place)
+                fenced = True
+        if fenced:
+            raise StreamFencedError(session)
+
+    async def _published(self, session: str, entry: Entry) -> bool:
+        """Publish a batch; say whether its attempt may still publish."""
+        place = entry.place
+        if place.fence is None:
+            client = self._access.client
+            newest = float(await self._access.call(client.hget, meta_key(session), "fence") or 0)
+            if newest >= WORKERS:
+                return False
+            place.fence = _above(newest)
+        published = await self._access.call(self._log.publish, entry.batch(place.fence))
+        return published.status != "fenced"
 
 
 def _above(fence: float) -> float:
     """Return a fence above the newest one, also where clocks differ."""
     now = time.time_ns() // 1_000 / CLOCK
     return now if now > fence else math.nextafter(fence, math.inf)
-
-
-def _fragment(event: Event) -> str:
-    """Return its JSON without version and number, which the log puts in front."""
-    return event.to_json().removeprefix(f'{{"v":{event.v},"seq":{event.seq},')

@@ -137,7 +137,8 @@ class Session:
         """Answer what the session is paused for, and return how the turn ended.
 
         If it is too late for an answer, ``value`` does not count and the turn goes on without:
-        it fails with ``pause_expired``, unless what asked goes on after ``PauseExpiredError``.
+        what asked gets ``PauseExpiredError``, and a step that does not catch it fails the turn
+        with ``pause_expired``.
 
         Raises:
             SessionPausedError: it is not paused.

@@ -29,6 +29,7 @@ class SSEStream:
             limit: events that may wait for a reader that does not read.
             ping: seconds of silence after which a comment is sent; None for never.
             epoch: first half of each frame's id, ``<epoch>:<seq>``; the stream's own unless given.
+                No log has that one, so ``follow`` cannot resume from such an id.
         """
         self.epoch = new_epoch() if epoch is None else epoch
         self._limit = limit

@@ -3,9 +3,11 @@
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack
 from typing import Protocol
 
 from turnline_schemas.event import Event
+from turnline_workers.errors import StreamError
 
 
 class EventStream(Protocol):
@@ -65,7 +67,8 @@ class FanOut:
         """Take the streams.
 
         Args:
-            report: told which stream failed, and how; by default a ``RuntimeWarning``.
+            report: told which stream failed, and how; by default a ``RuntimeWarning``.  What it
+                raises is raised when every failure is reported.
         """
         self._streams = streams
         self._report = report or _warn
@@ -80,11 +83,22 @@ class FanOut:
         for stream in self._streams:
             try:
                 await stream.emit_many(events)
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                # Nobody asked this task to stop: something inside the stream was cancelled.
+                failures.append((stream, StreamError(f"cancelled by itself: {error!r}")))
             except Exception as error:  # noqa: BLE001 - a stream may raise anything
                 failures.append((stream, error))
         # Only now, because a report may raise: warnings do, where they are errors.
-        for stream, failure in failures:
-            self._report(stream, failure)
+        with ExitStack() as reporting:
+            for stream, failure in reversed(failures):
+                reporting.callback(self._report, stream, failure)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _warn(stream: EventStream, error: Exception) -> None:
