@@ -43,7 +43,7 @@ class Talk:
             MODELS[protocol], instructions="Be brief.", tools=[Tool(self.get_weather)], **options
         )
         self.session = Session(
-            f"talk {protocol}", assistant=self.assistant, store=MemoryStore(), events=self.events
+            f"talk-{protocol}", assistant=self.assistant, store=MemoryStore(), events=self.events
         )
 
     async def get_weather(self, city: str) -> dict[str, str]:
