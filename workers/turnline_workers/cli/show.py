@@ -145,7 +145,8 @@ def _show_view(session: str, state: InteractionState, *, json: bool) -> None:
     stdout.print(title, markup=False)
     for policy, what in hidden.items():
         span = f"{what['messages']} messages between {what['first']} and {what['last']}"
-        stdout.print(f"  {policy} hid {span}, last after turn {what['turn']}", markup=False)
+        told = f"  {policy} hid {span}, last after turn {what['turn']}"
+        stdout.print(told, markup=False, soft_wrap=True)
     for message in messages:
         _line("-" if message.index is None else str(message.index), message, note=_author(message))
     for repair in repairs:
