@@ -12,6 +12,9 @@ TokenCount = Callable[[Message], int]
 BYTES_PER_TOKEN = 4
 """Of UTF-8: about four letters of English, two of Cyrillic, one and a half of Chinese."""
 
+FRAME = 4
+"""Tokens around a message: its role, its begin and its end."""
+
 DENSEST, THINNEST = 3.0, 0.5
 """How far tokenizers differ from the guess.  What is beyond is no text of the view, but what is
 sent with it: instructions and tools."""
@@ -60,6 +63,10 @@ def with_count(state: InteractionState) -> InteractionState:
 
 def guessed_tokens(message: Message) -> int:
     """Return about how many tokens a message has, by its length."""
+    return FRAME + len(text_of(message).encode()) // BYTES_PER_TOKEN
+
+
+def text_of(message: Message) -> str:
+    """Return all that a model reads of a message, as text."""
     content = message.content
-    text = content if isinstance(content, str) else content.model_dump_json(exclude={"raw", "text"})
-    return 4 + len(text.encode()) // BYTES_PER_TOKEN
+    return content if isinstance(content, str) else content.model_dump_json(exclude={"raw", "text"})
