@@ -12,7 +12,7 @@ from turnline_workers.cli.target import Target, explained, find_target
 from turnline_workers.interaction.answers import wrong_answer
 from turnline_workers.store import migrations
 from turnline_workers.store.engine import one_connection
-from turnline_workers.store.reading import PausedTurn, find_paused, find_turns
+from turnline_workers.store.reading import find_turns
 
 
 def resume(
@@ -37,24 +37,23 @@ def resume(
     with explained():
         answer = _read(value)
         target = find_target()
-        paused = _paused(target, turn, session)
-        problem = wrong_answer(paused.question["answer_schema"], answer)
+        where, question = _paused(target, turn, session)
+        problem = wrong_answer(question["answer_schema"], answer)
         if problem is not None:
             raise InvalidInputError(f"not what turn {turn!r} asks for: {problem}")
         with target.producer() as producer:
 
             def go_on() -> Receipt:
-                pause = paused.question["pause"]
-                return producer.resume(paused.session, turn, pause, answer, confirm=True)
+                return producer.resume(where, turn, question["pause"], answer, confirm=True)
 
             if follow:
-                follow_answer(target, paused.session, go_on, json=json)
+                follow_answer(target, where, go_on, json=json)
                 return
             receipt = go_on()
     if json:
         typer.echo(receipt.model_dump_json())
     else:
-        typer.echo(f"turn {turn} of session {paused.session} goes on")
+        typer.echo(f"turn {turn} of session {where} goes on")
 
 
 def _read(value: str) -> Any:
@@ -66,17 +65,18 @@ def _read(value: str) -> Any:
         ) from error
 
 
-def _paused(target: Target, turn: str, session: str | None) -> PausedTurn:
+def _paused(target: Target, turn: str, session: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the session of a paused turn, and what it asks."""
     with one_connection(target.database_url) as connection:
         migrations.check(connection)
-        found = find_paused(connection, turn, session)
-        others = [] if found else find_turns(connection, turn, session)
-    if others:
-        states = ", ".join(f"{each.status} in {each.session}" for each in others)
-        raise ConfigurationError(f"no turn {turn!r} is paused; it is {states}: nothing was changed")
+        found = find_turns(connection, turn, session)
     if not found:
         raise ConfigurationError(f"no turn {turn!r} is paused, or known")
-    if len(found) > 1:
-        names = ", ".join(each.session for each in found)
+    paused = [(each.session, each.question) for each in found if each.question is not None]
+    if not paused:
+        states = ", ".join(f"{each.status} in {each.session}" for each in found)
+        raise ConfigurationError(f"no turn {turn!r} is paused; it is {states}: nothing was changed")
+    if len(paused) > 1:
+        names = ", ".join(name for name, _ in paused)
         raise ConfigurationError(f"turn {turn!r} is paused in {names}; name one with --session")
-    return found[0]
+    return paused[0]

@@ -30,19 +30,30 @@ def _spoken(part: Part) -> str:
         case "reasoning":
             return f"(thinks: {_cut(str(fields.get('text', '')))})"
         case "tool-call":
-            return f"[calls {fields.get('name')} {_json(fields.get('arguments'))}]"
+            return calling(fields.get("name"), fields.get("arguments"), LONGEST)
         case "tool-result":
-            failed = " failed:" if fields.get("is_error") else ""
-            return f"[{fields.get('name')}{failed} {_json(fields.get('output'))}]"
+            failed = bool(fields.get("is_error"))
+            return returning(fields.get("name"), fields.get("output"), LONGEST, failed=failed)
         case "data":
-            return f"[{fields.get('name', 'data')} {_json(fields.get('value'))}]"
+            return f"[{fields.get('name', 'data')} {as_json(fields.get('value'), LONGEST)}]"
         case _:
             return f"[{part.type} {fields.get('url') or fields.get('media_type') or ''}]"
 
 
-def _json(value: JsonValue) -> str:
-    return _cut(json.dumps(value, ensure_ascii=False))
+def calling(name: object, arguments: JsonValue, longest: int) -> str:
+    """Return a call of a tool as text."""
+    return f"[calls {name} {as_json(arguments, longest)}]"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+def returning(name: object, output: JsonValue, longest: int, *, failed: bool) -> str:
+    """Return what a tool answered as text."""
+    return f"[{name}{' failed:' if failed else ''} {as_json(output, longest)}]"
+
+
+def as_json(value: JsonValue, longest: int) -> str:
+    """Return a value as JSON, cut to so many characters."""
+    return _cut(json.dumps(value, ensure_ascii=False), longest)
+
+
+def _cut(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -27,6 +27,7 @@ from turnline_schemas.event_data import (
     TurnResumed,
     TurnStarted,
 )
+from turnline_workers.cli.spoken import as_json, calling, returning
 
 _SHOWN: Final = 100
 """Characters of a text."""
@@ -85,9 +86,8 @@ def _detail(data: EventData) -> str:
 def called(data: ToolReady | ToolResult) -> str:
     """Return a call of a tool, or its result."""
     if isinstance(data, ToolReady):
-        return f"[calls {data.name} {_json(data.arguments)}]"
-    failed = " failed:" if data.is_error else ""
-    return f"[{data.name}{failed} {_json(data.output)}]"
+        return calling(data.name, data.arguments, _SHOWN)
+    return returning(data.name, data.output, _SHOWN, failed=data.is_error)
 
 
 def answer_with(event: Event) -> str:
@@ -100,8 +100,7 @@ def answer_with(event: Event) -> str:
 
 
 def _json(value: JsonValue) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return as_json(value, _SHOWN)
 
 
 def _short(turn: str | None) -> str:

@@ -35,6 +35,7 @@ from turnline_workers.interaction.run_step import run_step
 from turnline_workers.interaction.run_tools import pending
 from turnline_workers.interaction.state import InteractionState, TurnState
 from turnline_workers.interaction.tools import failure
+from turnline_workers.interaction.usage import minus, plus
 
 
 class Attempt:
@@ -263,13 +264,3 @@ async def _shaped(policies: Awaitable[InteractionState]) -> InteractionState:
         raise StepError("policies", in_words(error)) from error
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         raise StepError("policies", in_words(error)) from error
-
-
-def plus(one: Usage, other: Usage) -> Usage:
-    """Add tokens."""
-    return Usage(input=one.input + other.input, output=one.output + other.output)
-
-
-def minus(one: Usage, other: Usage) -> Usage:
-    """Return the tokens by which ``one`` is more."""
-    return Usage(input=one.input - other.input, output=one.output - other.output)

@@ -24,7 +24,6 @@ from turnline_schemas.event_data import (
     ToolReady,
     ToolStarted,
     TraceEntry,
-    Usage,
 )
 from turnline_schemas.storable import check_storable, storable
 from turnline_workers.errors import ModelError
@@ -40,6 +39,7 @@ from turnline_workers.interaction.model import (
 )
 from turnline_workers.interaction.raw import raw_of, with_raw
 from turnline_workers.interaction.state import TurnState
+from turnline_workers.interaction.usage import plus
 from turnline_workers.interaction.view import repaired
 
 ModelStep = Callable[[TurnState], AsyncGenerator[EventData | TurnState | TraceEntry]]
@@ -128,12 +128,12 @@ def _traced(turn: TurnState, model: str, began: float, **more: Any) -> TraceEntr
 
 
 def _ended(turn: TurnState, source: str, end: End) -> TurnState:
-    usage = Usage(
-        input=turn.usage.input + end.usage.input, output=turn.usage.output + end.usage.output
+    return replace(
+        turn,
+        state=with_raw(turn.state, source, raw=end.raw, usage=end.raw_usage),
+        usage=plus(turn.usage, end.usage),
+        finish_reason=storable(end.finish_reason),
     )
-    state = with_raw(turn.state, source, raw=end.raw, usage=end.raw_usage)
-    turn = replace(turn, state=state)
-    return replace(turn, usage=usage, finish_reason=storable(end.finish_reason))
 
 
 async def _events(

@@ -97,22 +97,21 @@ def list_turns(connection: Connection, session: str, *, last: int) -> list[TurnS
 
 
 @dataclass(frozen=True, slots=True)
-class PausedTurn:
-    """A turn that waits for an answer."""
+class FoundTurn:
+    """Where a turn is, and where it stands."""
 
     session: str
-    question: dict[str, Any]
-    """As ``turn.paused`` tells it."""
+    status: str
+    question: dict[str, Any] | None
+    """As ``turn.paused`` tells it, while it is paused."""
 
 
-def find_paused(connection: Connection, turn: str, session: str | None) -> list[PausedTurn]:
-    """Return the paused turns of that id, in one session or in all."""
-    query = select(turns.c.session, turns.c.pause).where(
-        turns.c.turn == turn, turns.c.status == "paused"
-    )
+def find_turns(connection: Connection, turn: str, session: str | None) -> list[FoundTurn]:
+    """Return the turns of that id, in one session or in all."""
+    query = select(turns.c.session, turns.c.status, turns.c.pause).where(turns.c.turn == turn)
     if session is not None:
         query = query.where(turns.c.session == session)
-    return [PausedTurn(row.session, row.pause) for row in connection.execute(query)]
+    return [FoundTurn(*row) for row in connection.execute(query)]
 
 
 def find_state(connection: Connection, session: str) -> InteractionState | None:
@@ -138,22 +137,6 @@ def every_message(connection: Connection, session: str) -> Iterator[TranscriptEn
     query = select(messages).where(messages.c.session == session).order_by(messages.c.index)
     streaming = connection.execution_options(stream_results=True, yield_per=500)
     return _entries(streaming, query)
-
-
-@dataclass(frozen=True, slots=True)
-class TurnState:
-    """Where a turn stands."""
-
-    session: str
-    status: str
-
-
-def find_turns(connection: Connection, turn: str, session: str | None) -> list[TurnState]:
-    """Return the turns of that id, in one session or in all."""
-    query = select(turns.c.session, turns.c.status).where(turns.c.turn == turn)
-    if session is not None:
-        query = query.where(turns.c.session == session)
-    return [TurnState(row.session, row.status) for row in connection.execute(query)]
 
 
 def outcome_of(connection: Connection, session: str, turn: str) -> str | None:
